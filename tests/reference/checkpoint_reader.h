@@ -1,0 +1,15 @@
+// Reads an ordinary BERT checkpoint directory into the reference, so that the reference itself can
+// be held against a published model.
+#pragma once
+
+#include <filesystem>
+
+#include "tests/reference/bert.h"
+
+namespace reprise::reference {
+
+// Understands what WriteCheckpoint writes in one file without attention_reuse, and
+// sentence-transformers models of BERT. Throws std::exception on anything else.
+BertModel ReadCheckpoint(const std::filesystem::path& directory);
+
+}  // namespace reprise::reference
