@@ -54,10 +54,13 @@ class TensorFile {
     table.data = Values(name);
     return table;
   }
+  // Empty when the file has no such tensors: reuse layers lack some.
   DenseWeights Dense(const std::string& name) const {
+    if (!Has(name + ".weight")) return {};
     return {Table(name + ".weight"), Values(name + ".bias")};
   }
   LayerNormWeights Norm(const std::string& name) const {
+    if (!Has(name + ".weight")) return {};
     return {Values(name + ".weight"), Values(name + ".bias")};
   }
 
@@ -80,10 +83,34 @@ class TensorFile {
   Json header_;
 };
 
+ReuseRecipe ReadRecipe(const Json& json) {
+  using Kind = ReuseRecipe::Kind;
+  ReuseRecipe recipe;
+  if (json.contains("source")) {
+    recipe.kind = Kind::kTable;
+    for (const Json& row : json.at("source")) {
+      std::vector<HeadRef> layer;
+      for (const Json& head : row) layer.push_back({head.at(0), head.at(1)});
+      recipe.table.source.push_back(layer);
+    }
+    const std::vector<bool> everywhere(recipe.table.source.size(), true);
+    recipe.table.has_attention = json.value("has_attention", everywhere);
+    return recipe;
+  }
+  recipe.layers = json.at("layers");
+  if (json.contains("heads")) {
+    recipe.kind = Kind::kProposed;
+    recipe.heads = json.at("heads");
+    return recipe;
+  }
+  const std::map<std::string, Kind> variants = {
+      {"alternate", Kind::kAlternate}, {"all_end", Kind::kAllEnd}, {"skip", Kind::kSkip}};
+  recipe.kind = variants.at(json.at("variant"));
+  return recipe;
+}
+
 BertConfig ReadConfig(const std::filesystem::path& directory) {
   const Json json = ReadJson(directory / "config.json");
-  if (json.contains("attention_reuse"))
-    throw std::runtime_error("attention_reuse is not read here");
   const std::map<std::string, Activation> activations = {{"gelu", Activation::kGeluErf},
                                                          {"gelu_new", Activation::kGeluTanh},
                                                          {"relu", Activation::kRelu}};
@@ -102,6 +129,7 @@ BertConfig ReadConfig(const std::filesystem::path& directory) {
   if (json.contains("relative_position")) {
     config.relative_position_max = json.at("relative_position").at("max_seq_length");
   }
+  if (json.contains("attention_reuse")) config.reuse = ReadRecipe(json.at("attention_reuse"));
   if (json.contains("id2label")) config.num_labels = static_cast<int>(json.at("id2label").size());
 
   if (std::filesystem::exists(directory / "modules.json")) {

@@ -1,5 +1,5 @@
-// Reads an ordinary BERT checkpoint directory into the reference, so that the reference itself can
-// be held against a published model.
+// Reads a BERT checkpoint directory into the reference, so that the reference itself can be held
+// against answers of other implementations.
 #pragma once
 
 #include <filesystem>
@@ -8,8 +8,8 @@
 
 namespace reprise::reference {
 
-// Understands what WriteCheckpoint writes in one file without attention_reuse, and
-// sentence-transformers models of BERT. Throws std::exception on anything else.
+// Understands what WriteCheckpoint writes into one file, and sentence-transformers models of BERT.
+// Throws std::exception on anything else.
 BertModel ReadCheckpoint(const std::filesystem::path& directory);
 
 }  // namespace reprise::reference

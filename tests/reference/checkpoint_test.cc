@@ -1,5 +1,4 @@
-// What WriteCheckpoint writes is what ReadCheckpoint reads, and the published demo model read that
-// way gives its published answers.
+// What WriteCheckpoint writes is what ReadCheckpoint reads.
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -12,27 +11,20 @@
 #include "tests/reference/checkpoint_writer.h"
 #include "tests/reference/random_model.h"
 #include "tests/reference/scratch_directory.h"
-#include "tests/reference/tolerance.h"
 
 namespace reprise::reference {
 namespace {
 
-BertConfig ExactConfig(Random& random) {
-  BertConfig config = RandomConfig(random);
-  config.reuse = ReuseRecipe{};
-  return config;
-}
-
 TEST(CheckpointTest, AWrittenModelIsReadBackWithTheSameNumbers) {
   const ScratchDirectory scratch;
-  for (int seed = 1; seed <= 12; ++seed) {
+  for (int seed = 1; seed <= 24; ++seed) {
     Random random(seed);
     CheckpointOptions options;
     options.format =
         random.OneOf<NumberFormat>({NumberFormat::kF32, NumberFormat::kF16, NumberFormat::kBF16});
     options.bert_prefix = random.Coin();
     options.position_ids_buffer = random.Coin();
-    const BertModel model = RandomModel(ExactConfig(random), options.format, random);
+    const BertModel model = RandomModel(RandomConfig(random), options.format, random);
     SCOPED_TRACE("seed " + std::to_string(seed) + ": " + Describe(model.config));
     const std::filesystem::path directory = scratch.path() / std::to_string(seed);
     WriteCheckpoint(directory, model, options);
@@ -70,7 +62,7 @@ TEST(CheckpointTest, AReuseLayerHasQueryAndKeyRowsOfItsComputedHeadsOnly) {
 TEST(CheckpointTest, ShardsTogetherHoldEachTensorOnce) {
   const ScratchDirectory scratch;
   Random random(5);
-  const BertModel model = RandomModel(ExactConfig(random), NumberFormat::kF32, random);
+  const BertModel model = RandomModel(RandomConfig(random), NumberFormat::kF32, random);
   CheckpointOptions options;
   options.num_shards = 3;
   WriteCheckpoint(scratch.path(), model, options);
@@ -85,29 +77,6 @@ TEST(CheckpointTest, ShardsTogetherHoldEachTensorOnce) {
       });
   EXPECT_EQ(index.at("weight_map").size(), num_tensors);
   EXPECT_FALSE(std::filesystem::exists(scratch.path() / "model.safetensors"));
-}
-
-TEST(DemoModelTest, AnswersAsThePublishedModelDoes) {
-  const BertModel model =
-      ReadCheckpoint(std::filesystem::path(REPRISE_DEPS_DIR) / "models" / "all-MiniLM-L6-v2");
-  std::ifstream file(std::filesystem::path(REPRISE_TEST_DATA_DIR) / "minilm_oracle.json");
-  const nlohmann::json oracle = nlohmann::json::parse(file);
-  // Eight significant digits were written, of values below 1.
-  const Tolerance as_written = {1e-8, 1e-7};
-  int num_compared = 0;
-  for (const nlohmann::json& sentence : oracle.at("sentences")) {
-    const std::vector<int> ids = sentence.at("input_ids");
-    if (ids.size() > 50) continue;  // a plain loop takes seconds for the long ones
-    SCOPED_TRACE(sentence.at("text").get<std::string>());
-    BertOutputs outputs = Forward(model, MakeSequence(ids));
-    EXPECT_THAT(outputs.sentence_embedding,
-                AllClose(sentence.at("sentence_embedding").get<std::vector<double>>(), as_written));
-    const std::vector<double> pooled = sentence.at("pooler_output");
-    outputs.pooler_output.resize(pooled.size());
-    EXPECT_THAT(outputs.pooler_output, AllClose(pooled, as_written));
-    ++num_compared;
-  }
-  EXPECT_GE(num_compared, 15);
 }
 
 }  // namespace
