@@ -68,8 +68,9 @@ double Random::Normal(double standard_deviation) {
 
 SourceMap RandomTable(int num_layers, int num_heads, Random& random) {
   SourceMap map = ExactMap(num_layers, num_heads);
-  for (int layer = 1; layer < num_layers; ++layer)
+  for (int layer = 1; layer < num_layers; ++layer) {
     map.has_attention[layer] = random.Integer(0, 5) > 0;
+  }
   const int reuse_percent = random.OneOf<int>({10, 50, 90});
   for (int layer = 1; layer < num_layers; ++layer) {
     if (!map.has_attention[layer]) continue;
@@ -83,16 +84,11 @@ SourceMap RandomTable(int num_layers, int num_heads, Random& random) {
   return map;
 }
 
-ReuseRecipe RandomRecipe(int num_layers, int num_heads, Random& random) {
+ReuseRecipe RandomRecipe(ReuseRecipe::Kind kind, int num_layers, int num_heads, Random& random) {
   using Kind = ReuseRecipe::Kind;
-  // Algorithm 1 is what users run, and its chains are what goes wrong: it gets half of the draws.
-  std::vector<Kind> kinds = {Kind::kExact,    Kind::kSkip,     Kind::kTable,    Kind::kTable,
-                             Kind::kProposed, Kind::kProposed, Kind::kProposed, Kind::kProposed};
-  if (num_layers >= 2) kinds.push_back(Kind::kAlternate);
-  if (num_layers >= 3) kinds.push_back(Kind::kAllEnd);
   ReuseRecipe recipe;
-  recipe.kind = random.OneOf(kinds);
-  switch (recipe.kind) {
+  recipe.kind = kind;
+  switch (kind) {
     case Kind::kExact:
       break;
     case Kind::kProposed:
@@ -116,8 +112,18 @@ ReuseRecipe RandomRecipe(int num_layers, int num_heads, Random& random) {
 }
 
 BertConfig RandomConfig(Random& random) {
+  using Kind = ReuseRecipe::Kind;
+  // Algorithm 1 is what users run, and its chains are what goes wrong: it gets half of the draws.
+  return RandomConfig(
+      random.OneOf<Kind>({Kind::kExact, Kind::kAlternate, Kind::kAllEnd, Kind::kSkip, Kind::kTable,
+                          Kind::kTable, Kind::kProposed, Kind::kProposed, Kind::kProposed,
+                          Kind::kProposed, Kind::kProposed, Kind::kProposed}),
+      random);
+}
+
+BertConfig RandomConfig(ReuseRecipe::Kind kind, Random& random) {
   BertConfig config;
-  config.num_layers = random.Integer(1, 6);
+  config.num_layers = random.Integer(kind == ReuseRecipe::Kind::kAllEnd ? 3 : 1, 6);
   config.num_heads = random.Integer(1, 16);
   std::vector<int> head_dims = {2, 4, 5, 8, 16, 24, 32, 64};
   std::erase_if(head_dims, [&](int head_dim) { return head_dim * config.num_heads > 256; });
@@ -138,7 +144,7 @@ BertConfig RandomConfig(Random& random) {
   config.num_labels = config.has_pooler ? random.OneOf<int>({0, 1, 3}) : 0;
   config.pooling = random.OneOf<Pooling>({Pooling::kNone, Pooling::kMean, Pooling::kCls});
   config.normalize_embedding = config.pooling != Pooling::kNone && random.Coin();
-  config.reuse = RandomRecipe(config.num_layers, config.num_heads, random);
+  config.reuse = RandomRecipe(kind, config.num_layers, config.num_heads, random);
   return config;
 }
 

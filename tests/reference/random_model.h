@@ -31,17 +31,18 @@ class Random {
   std::mt19937_64 generator_;
 };
 
-// A recipe that fits the shape: any generator with any of its allowed numbers, or a free table with
-// chains and layers without attention.
-ReuseRecipe RandomRecipe(int num_layers, int num_heads, Random& random);
+// A recipe of `kind` with any of its allowed numbers. Requires: for kAllEnd,
+// num_layers >= 3.
+ReuseRecipe RandomRecipe(ReuseRecipe::Kind kind, int num_layers, int num_heads, Random& random);
 
 // A free table: each head of a later layer is computed, or names any head of an earlier layer that
 // has attention, itself computed or not.
 SourceMap RandomTable(int num_layers, int num_heads, Random& random);
 
 // Any shape and any option, small enough for the reference to run in a fraction of a second: up to
-// 6 layers, 16 heads, hidden_size 256, 64 positions.
+// 6 layers, 1 to 16 heads, hidden_size up to 256, 64 positions. Without `kind`, any kind of reuse.
 BertConfig RandomConfig(Random& random);
+BertConfig RandomConfig(ReuseRecipe::Kind kind, Random& random);
 
 // Weights for `config`, rounded to `format` so that a checkpoint written in it holds the same
 // numbers. Sizes are chosen so that attention is neither uniform nor one-hot, biases and LayerNorm

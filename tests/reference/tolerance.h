@@ -56,4 +56,16 @@ inline constexpr Tolerance kDouble = {1e-12, 1e-12};
 // products) was seen to multiply it by less than 100.
 inline constexpr Tolerance kFloat32 = {2e-5, 0};
 
+struct ToleranceOfOutputs {
+  Tolerance last_hidden_state;
+  Tolerance sentence_embedding;
+  Tolerance pooler_output;
+  Tolerance logits;
+};
+inline constexpr ToleranceOfOutputs kFloat32Outputs = {kFloat32, kFloat32, kFloat32, kFloat32};
+
+// bf16 products with fp32 sums: one rounding is 2^-9 = 0.2 % of a value near 1.
+inline constexpr ToleranceOfOutputs kBFloat16Outputs = {
+    {0.1, 0.02}, {0.05, 0.02}, {0.1, 0}, {0.1, 0.02}};
+
 }  // namespace reprise::reference
