@@ -1,0 +1,85 @@
+#include "server/metrics/metrics_server.h"
+
+#include <netdb.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <chrono>
+#include <exception>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "engine/check.h"
+#include "prometheus/exposer.h"
+
+namespace reprise::server::metrics {
+namespace {
+
+// Opens and closes a connection; does nothing where that fails.
+void ConnectOnce(const std::string& host, int port) {
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_STREAM;
+  addrinfo* addresses = nullptr;
+  if (getaddrinfo(host.c_str(), absl::StrCat(port).c_str(), &hints, &addresses) != 0) return;
+  const int descriptor = socket(addresses->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (descriptor >= 0) {
+    (void)connect(descriptor, addresses->ai_addr, addresses->ai_addrlen);
+    close(descriptor);
+  }
+  freeaddrinfo(addresses);
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<MetricsServer>> MetricsServer::Start(
+    const MetricsServerOptions& options, const MetricsRegistry& registry) {
+  if (options.port < 0 || options.port > 65535) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("metrics port is ", options.port, ", expected 0..65535 (0: any free port)"));
+  }
+  const bool ipv6 = options.host.find(':') != std::string::npos;
+  const std::string address =
+      absl::StrCat(ipv6 ? "[" : "", options.host, ipv6 ? "]:" : ":", options.port);
+  try {
+    auto exposer = std::make_unique<prometheus::Exposer>(address);
+    const std::vector<int> ports = exposer->GetListeningPorts();
+    REPRISE_CHECK(!ports.empty());
+    return std::unique_ptr<MetricsServer>(
+        new MetricsServer(std::move(exposer), options.host, ports.front(), registry));
+  } catch (const std::exception& error) {
+    return absl::UnavailableError(absl::StrCat(
+        "cannot listen for metrics on ", address,
+        ": the port is taken, or the address is not one of this machine; choose another one (",
+        error.what(), ")"));
+  }
+}
+
+MetricsServer::MetricsServer(std::unique_ptr<prometheus::Exposer> exposer, std::string host,
+                             int port, const MetricsRegistry& registry)
+    : registry_(registry.collectable()),
+      process_(std::make_shared<ProcessMetrics>()),
+      exposer_(std::move(exposer)),
+      host_(std::move(host)),
+      port_(port) {
+  exposer_->RegisterCollectable(registry_);
+  exposer_->RegisterCollectable(process_);
+}
+
+MetricsServer::~MetricsServer() {
+  // The HTTP library looks at its stop flag every two seconds, or when a connection comes.
+  std::atomic<bool> stopped = false;
+  std::thread stopping([this, &stopped] {
+    exposer_.reset();
+    stopped.store(true);
+  });
+  while (!stopped.load()) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    ConnectOnce(host_, port_);
+  }
+  stopping.join();
+}
+
+}  // namespace reprise::server::metrics

@@ -1,0 +1,91 @@
+// The series of one model version, with references kept so that recording looks nothing up.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "server/metrics/metrics_registry.h"
+#include "server/request/mutex.h"
+#include "server/request/observer.h"
+
+namespace reprise::server::metrics {
+
+// Thread-safe. `registry` must outlive it. Every series whose label values are known at
+// construction exists, at zero, from then on; those of layers from Ready.
+class ModelSeries {
+ public:
+  ModelSeries(MetricsRegistry& registry, std::string model, std::string version);
+  ModelSeries(const ModelSeries&) = delete;
+  ModelSeries& operator=(const ModelSeries&) = delete;
+
+  void Inference(const InferenceOutcome& outcome);
+  void Batch(const BatchOutcome& outcome);
+  void Sequence(std::int64_t tokens);
+  void Queue(const QueueDepth& depth);
+  void Inflight(std::int64_t requests);
+  void State(ModelState state);
+  void Ready(const ModelDescription& description, std::chrono::nanoseconds load_time);
+
+ private:
+  enum Phase { kDecode, kTokenize, kQueue, kForm, kCompute, kEncode, kNumPhases };
+  static constexpr int kNumRefusals = 10;      // RefusalReason without kNone
+  static constexpr int kNumCloseReasons = 6;   // BatchCloseReason
+  static constexpr int kNumQueueMeasures = 5;  // fields of QueueDepth
+
+  LabelValues With(std::string_view value) const;
+  template <std::size_t kCount>
+  std::array<prometheus::Counter*, kCount> Counters(const MetricDefinition& definition);
+  void Report(const engine::ExecutionReport& report) ABSL_LOCKS_EXCLUDED(mutex_);
+  void AddLayers(std::size_t count) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  MetricsRegistry& registry_;
+  const std::string model_;
+  const std::string version_;
+
+  // Constant after construction; the metrics themselves synchronise.
+  std::array<prometheus::Counter*, kNumRefusals> refused_;
+  prometheus::Histogram& request_duration_;
+  prometheus::Histogram& queue_duration_;
+  prometheus::Histogram& deadline_slack_;
+  std::array<prometheus::Histogram*, kNumPhases> phase_duration_;
+  std::array<prometheus::Counter*, engine::kNumPhases> engine_phase_seconds_;
+  std::array<prometheus::Gauge*, kNumQueueMeasures> queue_;
+  std::array<prometheus::Gauge*, kNumQueueMeasures> queue_limit_;
+  prometheus::Gauge& inflight_;
+  prometheus::Histogram& batch_rows_;
+  prometheus::Histogram& batch_tokens_;
+  prometheus::Histogram& sequence_tokens_;
+  std::array<prometheus::Counter*, kNumCloseReasons> batch_closed_;
+  prometheus::Counter& tokens_;
+  prometheus::Counter& strategy_stored_;
+  prometheus::Counter& strategy_fused_;
+  prometheus::Counter& multiply_adds_computed_;
+  prometheus::Counter& multiply_adds_avoided_;
+  prometheus::Counter& busy_seconds_;
+  prometheus::Gauge& score_buffer_live_;
+  prometheus::Gauge& score_buffer_peak_;
+  prometheus::Gauge& score_buffer_capacity_;
+  prometheus::Gauge& saved_parameters_;
+  prometheus::Gauge& saved_activations_;
+  prometheus::Gauge& saved_scores_;
+  prometheus::Gauge& arena_used_;
+  prometheus::Gauge& arena_capacity_;
+
+  struct LayerScores {
+    prometheus::Counter* computed;
+    prometheus::Counter* reused;
+    prometheus::Counter* recomputed;
+  };
+  Mutex mutex_;
+  std::vector<LayerScores> layers_ ABSL_GUARDED_BY(mutex_);
+  double activation_bytes_saved_per_token_ ABSL_GUARDED_BY(mutex_) = 0;
+  prometheus::Gauge* ready_ ABSL_GUARDED_BY(mutex_) = nullptr;  // null after a deliberate unload
+};
+
+}  // namespace reprise::server::metrics
