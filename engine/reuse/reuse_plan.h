@@ -31,8 +31,13 @@ struct LayerRange {
   friend auto operator<=>(const LayerRange&, const LayerRange&) = default;
 };
 
+// Larger tables are refused, so that no config makes the engine ask for absurd memory.
+inline constexpr int kMaxLayers = 1024;
+inline constexpr int kMaxHeads = 1024;
+
 // Immutable value; thread-safe. L = number of layers, H = heads per layer, K = reused heads of a
-// reuse layer, P = number of reuse layers.
+// reuse layer, P = number of reuse layers. All factories return InvalidArgument unless 1 <= L <=
+// kMaxLayers and 1 <= H <= kMaxHeads, with a message that gives what was found and expected.
 class ReusePlan {
  public:
   ReusePlan() = default;  // no layers; assign before use
@@ -51,15 +56,16 @@ class ReusePlan {
   // Skip: layers 2..P+1 have no attention sublayer and no attention LayerNorm, P <= L-1.
   static absl::StatusOr<ReusePlan> Skip(int num_layers, int num_heads, int reuse_layers);
   // Any table. A source must be the head itself, or a head of an earlier layer that has attention;
-  // chains are resolved to the computing head. Rows of layers without attention are ignored.
-  // InvalidArgument names the first entry that breaks a rule.
+  // chains are resolved to the computing head. Rows of layers without attention are ignored; at
+  // least one layer must have attention. InvalidArgument names the first entry that breaks a rule.
   static absl::StatusOr<ReusePlan> FromTable(SourceTable source, std::vector<bool> has_attention);
   // The value of config.json's key "attention_reuse": exactly one of {heads, layers}, {variant,
-  // layers}, {source[, has_attention]}.
+  // layers}, {source[, has_attention]}; null is an exact plan. InvalidArgument for anything else,
+  // naming the key or entry.
   static absl::StatusOr<ReusePlan> FromJson(const nlohmann::json& attention_reuse, int num_layers,
                                             int num_heads);
-  // The value to write under "attention_reuse"; null for an exact plan. Explicit tables are written
-  // resolved.
+  // The value to write under "attention_reuse", which FromJson reads back equal; null for an exact
+  // plan. Explicit tables are written resolved.
   nlohmann::json ToJson() const;
 
   int num_layers() const { return static_cast<int>(source_.size()); }
@@ -77,10 +83,11 @@ class ReusePlan {
   // query/key weights.
   const std::vector<int>& computed_heads(int layer) const { return computed_heads_[layer]; }
   // Last layer that reads the scores of computed head (layer, head); `layer` itself when no later
-  // one does.
+  // one does. -1 for a head that computes none.
   int last_reader(int layer, int head) const { return last_reader_[layer][head]; }
   // Slot of the score cache that holds the scores of a computed head from its layer to its last
-  // reader; -1 for a head that no later layer reads, whose scores are never written.
+  // reader, both included: heads of one layer run concurrently, so a slot passes on only between
+  // layers. -1 for a head that no later layer reads, whose scores are never written.
   int score_slot(int layer, int head) const { return score_slot_[layer][head]; }
   // Slots needed: the largest number of score matrices alive at once among those that a later layer
   // reads. At most H for Algorithm 1.
@@ -92,20 +99,35 @@ class ReusePlan {
   // range of its readers. A range is run depth first: all its layers for one micro-batch before the
   // next.
   const std::vector<LayerRange>& groups() const { return groups_; }
-  int num_reused_heads()
-      const;  // over all layers; LH - computed - heads of layers without attention
+  // Over all layers; LH - computed heads - heads of layers without attention.
+  int num_reused_heads() const;
 
   friend bool operator==(const ReusePlan& a, const ReusePlan& b) {
     return a.source_ == b.source_ && a.has_attention_ == b.has_attention_;
   }
 
  private:
+  // How the plan was asked for, to say it back as name and JSON.
+  struct Recipe {
+    enum class Kind { kExact, kProposed, kAlternate, kAllEnd, kSkip, kTable };
+    Kind kind = Kind::kTable;
+    int reused_heads = 0;  // K of kProposed
+    int reuse_layers = 0;  // P of all generators
+  };
   static absl::StatusOr<ReusePlan> Build(SourceTable source, std::vector<bool> has_attention,
-                                         std::string name);
+                                         Recipe recipe);
+  static std::string NameOf(const Recipe& recipe);
+  // The steps of Build, in this order.
+  void ResolveChains();
+  void FindComputedHeads();
+  void FindLastReaders();
+  void AssignSlots();
+  void FormGroups();
 
   int num_heads_ = 0;
   SourceTable source_;
   std::vector<bool> has_attention_;
+  Recipe recipe_;
   std::string name_;
   std::vector<std::vector<int>> computed_heads_;
   std::vector<std::vector<int>> last_reader_;
