@@ -1,0 +1,305 @@
+// Attention with bf16 dot products: each 32-bit lane multiplies a pair of bf16 numbers and adds to
+// fp32 (vdpbf16ps).
+//
+// Packed layouts, chosen so that the inner loops only load, broadcast and multiply:
+//   keys    [key block of 16][head pair][16 keys x 2]       one register = one pair of head columns
+//   of 16 keys values  [key pair][head block of 16][16 columns x 2]    one register = 16 head
+//   columns of two keys queries [row][head pair x 2]                            one 32-bit
+//   broadcast = one pair of head columns
+#include <immintrin.h>
+
+#include <cstring>
+
+#include "engine/ops/attention_driver.h"
+#include "engine/ops/attention_kernels.h"
+
+#pragma GCC push_options
+#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")
+
+namespace reprise::engine::ops::internal {
+namespace {
+
+using Bf16 = std::uint16_t;  // bits of a BFloat16
+
+constexpr std::int64_t kLanes = 16;
+
+std::int64_t Pairs(std::int64_t count) { return (count + 1) / 2; }
+std::int64_t Blocks(std::int64_t count) { return (count + kLanes - 1) / kLanes; }
+
+// Lanes of the last, possibly partial, block of 16.
+__mmask16 TailMask(std::int64_t count) {
+  return count >= kLanes ? __mmask16{0xffff} : static_cast<__mmask16>((1u << count) - 1);
+}
+
+const Bf16* Row(const HeadView& view, std::int64_t row) {
+  return static_cast<const Bf16*>(view.data) + row * view.row_stride;
+}
+
+// Up to 32 bf16 numbers of a row as 16 pairs, zero past `count`.
+__m512i LoadPairs(const Bf16* row, std::int64_t count) {
+  const __mmask32 mask = count >= 32 ? ~__mmask32{0} : static_cast<__mmask32>((1ull << count) - 1);
+  return _mm512_maskz_loadu_epi16(mask, row);
+}
+
+// rows[i] lane j -> rows[j] lane i, 32-bit lanes.
+void Transpose16x16(__m512i rows[16]) {
+  __m512i t[16];
+  for (int i = 0; i < 16; i += 2) {
+    t[i] = _mm512_unpacklo_epi32(rows[i], rows[i + 1]);
+    t[i + 1] = _mm512_unpackhi_epi32(rows[i], rows[i + 1]);
+  }
+  __m512i u[16];
+  for (int i = 0; i < 16; i += 4) {
+    u[i] = _mm512_unpacklo_epi64(t[i], t[i + 2]);
+    u[i + 1] = _mm512_unpackhi_epi64(t[i], t[i + 2]);
+    u[i + 2] = _mm512_unpacklo_epi64(t[i + 1], t[i + 3]);
+    u[i + 3] = _mm512_unpackhi_epi64(t[i + 1], t[i + 3]);
+  }
+  for (int i = 0; i < 4; ++i) {
+    const __m512i a = _mm512_shuffle_i32x4(u[i], u[i + 4], 0x88);
+    const __m512i b = _mm512_shuffle_i32x4(u[i + 8], u[i + 12], 0x88);
+    const __m512i c = _mm512_shuffle_i32x4(u[i], u[i + 4], 0xdd);
+    const __m512i d = _mm512_shuffle_i32x4(u[i + 8], u[i + 12], 0xdd);
+    rows[i] = _mm512_shuffle_i32x4(a, b, 0x88);
+    rows[i + 8] = _mm512_shuffle_i32x4(a, b, 0xdd);
+    rows[i + 4] = _mm512_shuffle_i32x4(c, d, 0x88);
+    rows[i + 12] = _mm512_shuffle_i32x4(c, d, 0xdd);
+  }
+}
+
+// out[r, 16 * v + lane] = sum over pairs of row pair x column pair, for R rows and V registers of
+// columns. The sum over pairs runs in ascending order for every element, so R and V do not change a
+// bit.
+template <std::int64_t R, int V>
+inline void PairProducts(const Bf16* rows, std::int64_t row_stride, const Bf16* columns,
+                         std::int64_t column_stride, std::int64_t pair_stride, std::int64_t pairs,
+                         __m512 (&sums)[R][V]) {
+  for (int r = 0; r < R; ++r) {
+    for (int v = 0; v < V; ++v) sums[r][v] = _mm512_setzero_ps();
+  }
+  for (std::int64_t pair = 0; pair < pairs; ++pair) {
+    __m512bh column[V];
+    for (int v = 0; v < V; ++v) {
+      column[v] = (__m512bh)_mm512_loadu_si512(columns + v * column_stride + pair * pair_stride);
+    }
+    for (int r = 0; r < R; ++r) {
+      std::int32_t both;
+      std::memcpy(&both, rows + r * row_stride + 2 * pair, sizeof(both));
+      const __m512bh row = (__m512bh)_mm512_set1_epi32(both);
+      for (int v = 0; v < V; ++v) sums[r][v] = _mm512_dpbf16_ps(sums[r][v], row, column[v]);
+    }
+  }
+}
+
+template <std::int64_t R, int V>
+inline void StoreScores(const Bf16* queries, std::int64_t query_stride, const Bf16* keys,
+                        std::int64_t pairs, float* out, std::int64_t out_stride) {
+  __m512 sums[R][V];
+  PairProducts<R, V>(queries, query_stride, keys, /*column_stride=*/pairs * 32, /*pair_stride=*/32,
+                     pairs, sums);
+  for (int r = 0; r < R; ++r) {
+    for (int v = 0; v < V; ++v) _mm512_storeu_ps(out + r * out_stride + v * kLanes, sums[r][v]);
+  }
+}
+
+template <std::int64_t R>
+void ScoreRows(const Bf16* queries, std::int64_t query_stride, const Bf16* keys, std::int64_t n,
+               std::int64_t pairs, float* out, std::int64_t out_stride) {
+  const std::int64_t blocks = Blocks(n);
+  std::int64_t block = 0;
+  for (; block + 4 <= blocks; block += 4) {
+    StoreScores<R, 4>(queries, query_stride, keys + block * pairs * 32, pairs, out + block * kLanes,
+                      out_stride);
+  }
+  for (; block + 2 <= blocks; block += 2) {
+    StoreScores<R, 2>(queries, query_stride, keys + block * pairs * 32, pairs, out + block * kLanes,
+                      out_stride);
+  }
+  for (; block < blocks; ++block) {
+    StoreScores<R, 1>(queries, query_stride, keys + block * pairs * 32, pairs, out + block * kLanes,
+                      out_stride);
+  }
+}
+
+template <std::int64_t R, int V>
+inline void StoreContext(const Bf16* probs, std::int64_t prob_stride, const Bf16* values,
+                         std::int64_t pair_stride, std::int64_t pairs, const float* factors,
+                         std::int64_t columns, Bf16* out, std::int64_t out_stride) {
+  __m512 sums[R][V];
+  PairProducts<R, V>(probs, prob_stride, values, /*column_stride=*/32, pair_stride, pairs, sums);
+  for (int r = 0; r < R; ++r) {
+    const __m512 factor = _mm512_set1_ps(factors[r]);
+    for (int v = 0; v < V; ++v) {
+      const __m256bh rounded = _mm512_cvtneps_pbh(_mm512_mul_ps(sums[r][v], factor));
+      _mm256_mask_storeu_epi16(out + r * out_stride + v * kLanes, TailMask(columns - v * kLanes),
+                               (__m256i)rounded);
+    }
+  }
+}
+
+template <std::int64_t R>
+void ContextRows(const Bf16* probs, std::int64_t prob_stride, const Bf16* values, std::int64_t n,
+                 std::int64_t head_dim, const float* factors, Bf16* out, std::int64_t out_stride) {
+  const std::int64_t blocks = Blocks(head_dim);
+  const std::int64_t pair_stride = blocks * 32;
+  std::int64_t block = 0;
+  for (; block + 4 <= blocks; block += 4) {
+    StoreContext<R, 4>(probs, prob_stride, values + block * 32, pair_stride, Pairs(n), factors,
+                       head_dim - block * kLanes, out + block * kLanes, out_stride);
+  }
+  for (; block + 2 <= blocks; block += 2) {
+    StoreContext<R, 2>(probs, prob_stride, values + block * 32, pair_stride, Pairs(n), factors,
+                       head_dim - block * kLanes, out + block * kLanes, out_stride);
+  }
+  for (; block < blocks; ++block) {
+    StoreContext<R, 1>(probs, prob_stride, values + block * 32, pair_stride, Pairs(n), factors,
+                       head_dim - block * kLanes, out + block * kLanes, out_stride);
+  }
+}
+
+// 2^x for x <= 0: a degree-5 Taylor polynomial on [-1/2, 1/2] (relative error 3e-6, far below
+// bf16's 2e-3), then the exponent.
+inline __m512 Exp2(__m512 x) {
+  const __m512 whole = _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+  const __m512 f = _mm512_sub_ps(x, whole);
+  __m512 p = _mm512_set1_ps(1.33335581e-3f);
+  p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(9.61812911e-3f));
+  p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(5.55041087e-2f));
+  p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(2.40226507e-1f));
+  p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(6.93147181e-1f));
+  p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(1.0f));
+  return _mm512_scalef_ps(p, whole);
+}
+
+struct Kernels {
+  using Prob = Bf16;
+
+  static void PackKeys(const HeadView& keys, std::int64_t n, std::int64_t head_dim,
+                       std::byte* out) {
+    auto* packed = reinterpret_cast<Bf16*>(out);
+    const std::int64_t pairs = Pairs(head_dim);
+    for (std::int64_t block = 0; block < Blocks(n); ++block) {
+      for (std::int64_t pair = 0; pair < pairs; pair += 16) {
+        __m512i lanes[16];
+        for (std::int64_t i = 0; i < 16; ++i) {
+          const std::int64_t row = block * kLanes + i;
+          lanes[i] = row < n ? LoadPairs(Row(keys, row) + 2 * pair, head_dim - 2 * pair)
+                             : _mm512_setzero_si512();
+        }
+        Transpose16x16(lanes);
+        for (std::int64_t i = 0; i < 16 && pair + i < pairs; ++i) {
+          _mm512_storeu_si512(packed + (block * pairs + pair + i) * 32, lanes[i]);
+        }
+      }
+    }
+  }
+
+  static void PackValues(const HeadView& values, std::int64_t n, std::int64_t head_dim,
+                         std::byte* out) {
+    auto* packed = reinterpret_cast<Bf16*>(out);
+    const std::int64_t blocks = Blocks(head_dim);
+    for (std::int64_t pair = 0; pair < Pairs(n); ++pair) {
+      for (std::int64_t block = 0; block < blocks; ++block) {
+        const __mmask16 mask = TailMask(head_dim - block * kLanes);
+        const __m256i even = _mm256_maskz_loadu_epi16(mask, Row(values, 2 * pair) + block * kLanes);
+        const __m256i odd = 2 * pair + 1 < n ? _mm256_maskz_loadu_epi16(
+                                                   mask, Row(values, 2 * pair + 1) + block * kLanes)
+                                             : _mm256_setzero_si256();
+        const __m512i interleaved = _mm512_or_si512(
+            _mm512_cvtepu16_epi32(even), _mm512_slli_epi32(_mm512_cvtepu16_epi32(odd), 16));
+        _mm512_storeu_si512(packed + (pair * blocks + block) * 32, interleaved);
+      }
+    }
+  }
+
+  static void PackQueries(const HeadView& queries, std::int64_t row, std::int64_t rows,
+                          std::int64_t head_dim, std::byte* out) {
+    auto* packed = reinterpret_cast<Bf16*>(out);
+    const std::int64_t stride = 2 * Pairs(head_dim);
+    for (std::int64_t r = 0; r < rows; ++r) {
+      packed[r * stride + stride - 1] = 0;  // the missing half of an odd last pair
+      std::memcpy(packed + r * stride, Row(queries, row + r), head_dim * sizeof(Bf16));
+    }
+  }
+
+  static void Scores(const std::byte* queries, const std::byte* keys, std::int64_t rows,
+                     std::int64_t n, std::int64_t head_dim, float* out, std::int64_t out_stride) {
+    const auto* q = reinterpret_cast<const Bf16*>(queries);
+    const auto* k = reinterpret_cast<const Bf16*>(keys);
+    const std::int64_t pairs = Pairs(head_dim);
+    const std::int64_t stride = 2 * pairs;
+    switch (rows) {
+      case 1:
+        return ScoreRows<1>(q, stride, k, n, pairs, out, out_stride);
+      case 2:
+        return ScoreRows<2>(q, stride, k, n, pairs, out, out_stride);
+      case 3:
+        return ScoreRows<3>(q, stride, k, n, pairs, out, out_stride);
+      case 4:
+        return ScoreRows<4>(q, stride, k, n, pairs, out, out_stride);
+      case 5:
+        return ScoreRows<5>(q, stride, k, n, pairs, out, out_stride);
+      default:
+        return ScoreRows<kBlockRows>(q, stride, k, n, pairs, out, out_stride);
+    }
+  }
+
+  static float Softmax(const float* scores, std::int64_t n, float scale, Bf16* out) {
+    constexpr float kLog2E = 1.44269504f;
+    __m512 maximum = _mm512_set1_ps(-__builtin_inff());
+    for (std::int64_t k = 0; k < n; k += kLanes) {
+      maximum = _mm512_mask_max_ps(maximum, TailMask(n - k), maximum, _mm512_loadu_ps(scores + k));
+    }
+    const __m512 factor = _mm512_set1_ps(scale * kLog2E);
+    const __m512 shift = _mm512_set1_ps(_mm512_reduce_max_ps(maximum) * (scale * kLog2E));
+    __m512 sum = _mm512_setzero_ps();
+    for (std::int64_t k = 0; k < n; k += kLanes) {
+      const __mmask16 mask = TailMask(n - k);
+      const __m512 exponent = _mm512_fmsub_ps(_mm512_loadu_ps(scores + k), factor, shift);
+      const __m512 probs = _mm512_maskz_mov_ps(mask, Exp2(exponent));
+      sum = _mm512_add_ps(sum, probs);
+      // One lane past an odd end is written too: the zero that completes the last pair.
+      const __mmask16 store = TailMask(2 * Pairs(n) - k);
+      _mm256_mask_storeu_epi16(out + k, store, (__m256i)_mm512_cvtneps_pbh(probs));
+    }
+    return _mm512_reduce_add_ps(sum);
+  }
+
+  static void Context(const Bf16* probs, std::int64_t prob_stride, const std::byte* values,
+                      const float* factors, std::int64_t rows, std::int64_t n,
+                      std::int64_t head_dim, void* context, std::int64_t first_row,
+                      std::int64_t context_stride, float* /*spare*/,
+                      std::int64_t /*spare_stride*/) {
+    const auto* v = reinterpret_cast<const Bf16*>(values);
+    Bf16* out = static_cast<Bf16*>(context) + first_row * context_stride;
+    const std::int64_t to = context_stride;
+    switch (rows) {
+      case 1:
+        return ContextRows<1>(probs, prob_stride, v, n, head_dim, factors, out, to);
+      case 2:
+        return ContextRows<2>(probs, prob_stride, v, n, head_dim, factors, out, to);
+      case 3:
+        return ContextRows<3>(probs, prob_stride, v, n, head_dim, factors, out, to);
+      case 4:
+        return ContextRows<4>(probs, prob_stride, v, n, head_dim, factors, out, to);
+      case 5:
+        return ContextRows<5>(probs, prob_stride, v, n, head_dim, factors, out, to);
+      default:
+        return ContextRows<kBlockRows>(probs, prob_stride, v, n, head_dim, factors, out, to);
+    }
+  }
+};
+
+}  // namespace
+
+void ComputeHeadAvx512Bf16(const AttentionOptions& options, const AttentionTask& task) {
+  HeadRunner<Kernels>(options, task).Compute();
+}
+
+void ReuseHeadAvx512Bf16(const AttentionOptions& options, const AttentionTask& task) {
+  HeadRunner<Kernels>(options, task).Reuse();
+}
+
+}  // namespace reprise::engine::ops::internal
+
+#pragma GCC pop_options

@@ -1,0 +1,27 @@
+// Picks the attention kernels for the instruction set, the precision and the score format.
+#include "engine/device/cpu/isa.h"
+#include "engine/ops/attention.h"
+#include "engine/ops/attention_driver.h"
+#include "engine/ops/attention_kernels.h"
+
+namespace reprise::engine::ops {
+
+Attention::Attention(const AttentionOptions& options) : options_(options) {
+  const bool native = device::ActiveCpuIsa() >= device::CpuIsa::kAvx512Bf16 &&
+                      options.precision == DType::kBF16 && options.score_format == DType::kBF16;
+  if (native) {
+    compute_ = internal::ComputeHeadAvx512Bf16;
+    reuse_ = internal::ReuseHeadAvx512Bf16;
+    implementation_ = "avx512_bf16";
+    return;
+  }
+  compute_ = internal::ComputeHeadFloat;
+  reuse_ = internal::ReuseHeadFloat;
+  implementation_ = internal::FloatTargetName();
+}
+
+std::int64_t Attention::scratch_bytes() const {
+  return internal::ScratchLayout(options_.max_seq_len, options_.head_dim).bytes;
+}
+
+}  // namespace reprise::engine::ops

@@ -1,0 +1,285 @@
+// Attention in fp32 arithmetic for every instruction set, through Highway's run-time dispatch.
+//
+// Packed layouts:
+//   keys   [key block of one vector][head column][lanes]   one vector = one head column of as many
+//   keys as there are lanes values [key][padded head columns]                      one vector =
+//   neighbouring head columns of one key
+// bf16 inputs are widened while they are packed; bf16 scores are rounded by the softmax and widened
+// for the product with the values.
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "engine/ops/attention_float.cc"
+#include "hwy/foreach_target.h"
+// Must follow foreach_target.h.
+#include <cstring>
+
+#include "engine/ops/attention_driver.h"
+#include "engine/ops/attention_kernels.h"
+#include "engine/ops/round_to_bf16-inl.h"
+#include "hwy/contrib/math/math-inl.h"
+#include "hwy/highway.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace reprise::engine::ops::internal {
+namespace HWY_NAMESPACE {
+namespace {
+
+namespace hn = hwy::HWY_NAMESPACE;
+
+using Tag = hn::ScalableTag<float>;
+using Vector = hn::Vec<Tag>;
+
+// Sixteen registers hold 6 x 2 accumulators, thirty-two 6 x 4.
+constexpr int kVectors = HWY_TARGET <= HWY_AVX3 ? 4 : 2;
+
+inline float Widen(float value) { return value; }
+inline float Widen(BFloat16 value) { return value.ToFloat(); }
+inline void NarrowRow(const float* row, std::int64_t count, float* out) {
+  std::copy(row, row + count, out);
+}
+inline void NarrowRow(const float* row, std::int64_t count, BFloat16* out) {
+  ops::HWY_NAMESPACE::RoundToBf16(row, count, out);
+}
+
+template <typename T>
+const T* Row(const HeadView& view, std::int64_t row) {
+  return static_cast<const T*>(view.data) + row * view.row_stride;
+}
+
+std::int64_t PaddedHead(std::int64_t head_dim) {
+  return memory::AlignUp(head_dim, static_cast<std::int64_t>(hn::Lanes(Tag())));
+}
+
+// sums[r][v] = sum over `depth` of rows[r, i] * columns[i, v]; ascending i for every element, so R
+// and V do not change a bit.
+template <int R, int V>
+HWY_INLINE void Products(const float* rows, std::int64_t row_stride, const float* columns,
+                         std::int64_t vector_stride, std::int64_t step, std::int64_t depth,
+                         Vector (&sums)[R][V]) {
+  const Tag tag;
+  for (int r = 0; r < R; ++r) {
+    for (int v = 0; v < V; ++v) sums[r][v] = hn::Zero(tag);
+  }
+  for (std::int64_t i = 0; i < depth; ++i) {
+    Vector column[V];
+    for (int v = 0; v < V; ++v) column[v] = hn::LoadU(tag, columns + v * vector_stride + i * step);
+    for (int r = 0; r < R; ++r) {
+      const Vector row = hn::Set(tag, rows[r * row_stride + i]);
+      for (int v = 0; v < V; ++v) sums[r][v] = hn::MulAdd(row, column[v], sums[r][v]);
+    }
+  }
+}
+
+template <int R, int V>
+HWY_INLINE void StoreScores(const float* queries, std::int64_t query_stride, const float* keys,
+                            std::int64_t head_dim, float* out, std::int64_t out_stride) {
+  const Tag tag;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(tag));
+  Vector sums[R][V];
+  Products<R, V>(queries, query_stride, keys, head_dim * lanes, lanes, head_dim, sums);
+  for (int r = 0; r < R; ++r) {
+    for (int v = 0; v < V; ++v) hn::StoreU(sums[r][v], tag, out + r * out_stride + v * lanes);
+  }
+}
+
+template <int R>
+void ScoreRows(const float* queries, std::int64_t query_stride, const float* keys, std::int64_t n,
+               std::int64_t head_dim, float* out, std::int64_t out_stride) {
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(Tag()));
+  const std::int64_t blocks = (n + lanes - 1) / lanes;
+  std::int64_t block = 0;
+  for (; block + kVectors <= blocks; block += kVectors) {
+    StoreScores<R, kVectors>(queries, query_stride, keys + block * head_dim * lanes, head_dim,
+                             out + block * lanes, out_stride);
+  }
+  for (; block < blocks; ++block) {
+    StoreScores<R, 1>(queries, query_stride, keys + block * head_dim * lanes, head_dim,
+                      out + block * lanes, out_stride);
+  }
+}
+
+template <int R, int V, typename T>
+HWY_INLINE void StoreContext(const float* probs, std::int64_t prob_stride, const float* values,
+                             std::int64_t value_stride, std::int64_t n, const float* factors,
+                             std::int64_t columns, T* out, std::int64_t out_stride) {
+  const Tag tag;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(tag));
+  Vector sums[R][V];
+  Products<R, V>(probs, prob_stride, values, lanes, value_stride, n, sums);
+  HWY_ALIGN float row[V * HWY_MAX_BYTES / sizeof(float)];
+  for (int r = 0; r < R; ++r) {
+    const Vector factor = hn::Set(tag, factors[r]);
+    for (int v = 0; v < V; ++v) hn::StoreU(hn::Mul(sums[r][v], factor), tag, row + v * lanes);
+    const std::int64_t width = std::min<std::int64_t>(columns, V * lanes);
+    NarrowRow(row, width, out + r * out_stride);
+  }
+}
+
+template <int R, typename T>
+void ContextRows(const float* probs, std::int64_t prob_stride, const float* values, std::int64_t n,
+                 std::int64_t head_dim, const float* factors, T* out, std::int64_t out_stride) {
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(Tag()));
+  const std::int64_t stride = PaddedHead(head_dim);
+  std::int64_t column = 0;
+  for (; column + kVectors * lanes <= stride; column += kVectors * lanes) {
+    StoreContext<R, kVectors>(probs, prob_stride, values + column, stride, n, factors,
+                              head_dim - column, out + column, out_stride);
+  }
+  for (; column < stride; column += lanes) {
+    StoreContext<R, 1>(probs, prob_stride, values + column, stride, n, factors, head_dim - column,
+                       out + column, out_stride);
+  }
+}
+
+// T: type of queries, keys, values and context. P: type of stored scores.
+template <typename T, typename P>
+struct Kernels {
+  using Prob = P;
+
+  static void PackKeys(const HeadView& keys, std::int64_t n, std::int64_t head_dim,
+                       std::byte* out) {
+    auto* packed = reinterpret_cast<float*>(out);
+    const auto lanes = static_cast<std::int64_t>(hn::Lanes(Tag()));
+    const std::int64_t padded = memory::AlignUp(n, lanes);
+    for (std::int64_t key = 0; key < padded; ++key) {
+      float* column = packed + key / lanes * head_dim * lanes + key % lanes;
+      const T* row = key < n ? Row<T>(keys, key) : nullptr;
+      for (std::int64_t c = 0; c < head_dim; ++c) {
+        column[c * lanes] = row != nullptr ? Widen(row[c]) : 0.0f;
+      }
+    }
+  }
+
+  static void PackValues(const HeadView& values, std::int64_t n, std::int64_t head_dim,
+                         std::byte* out) {
+    auto* packed = reinterpret_cast<float*>(out);
+    const std::int64_t stride = PaddedHead(head_dim);
+    for (std::int64_t key = 0; key < n; ++key) {
+      const T* row = Row<T>(values, key);
+      float* to = packed + key * stride;
+      for (std::int64_t c = 0; c < head_dim; ++c) to[c] = Widen(row[c]);
+      for (std::int64_t c = head_dim; c < stride; ++c) to[c] = 0.0f;
+    }
+  }
+
+  static void PackQueries(const HeadView& queries, std::int64_t row, std::int64_t rows,
+                          std::int64_t head_dim, std::byte* out) {
+    auto* packed = reinterpret_cast<float*>(out);
+    for (std::int64_t r = 0; r < rows; ++r) {
+      const T* from = Row<T>(queries, row + r);
+      for (std::int64_t c = 0; c < head_dim; ++c) packed[r * head_dim + c] = Widen(from[c]);
+    }
+  }
+
+  static void Scores(const std::byte* queries, const std::byte* keys, std::int64_t rows,
+                     std::int64_t n, std::int64_t head_dim, float* out, std::int64_t out_stride) {
+    const auto* q = reinterpret_cast<const float*>(queries);
+    const auto* k = reinterpret_cast<const float*>(keys);
+    if (rows == kBlockRows) return ScoreRows<6>(q, head_dim, k, n, head_dim, out, out_stride);
+    for (std::int64_t r = 0; r < rows; ++r) {
+      ScoreRows<1>(q + r * head_dim, head_dim, k, n, head_dim, out + r * out_stride, out_stride);
+    }
+  }
+
+  static float Softmax(float* scores, std::int64_t n, float scale, P* out) {
+    const Tag tag;
+    const auto lanes = static_cast<std::int64_t>(hn::Lanes(tag));
+    // Columns up to the next whole vector become copies of the first score, so that the maximum
+    // needs no tail.
+    for (std::int64_t k = n; k < memory::AlignUp(n, lanes); ++k) scores[k] = scores[0];
+    Vector maximum = hn::LoadU(tag, scores);
+    for (std::int64_t k = lanes; k < n; k += lanes) {
+      maximum = hn::Max(maximum, hn::LoadU(tag, scores + k));
+    }
+    const Vector factor = hn::Set(tag, scale);
+    const Vector shift =
+        hn::Mul(hn::MaxOfLanes(tag, maximum), factor);  // scale > 0 keeps the order
+    Vector sum = hn::Zero(tag);
+    for (std::int64_t k = 0; k < n; k += lanes) {
+      Vector probs = hn::Exp(tag, hn::MulSub(hn::LoadU(tag, scores + k), factor, shift));
+      if (n - k < lanes) {
+        probs = hn::IfThenElseZero(hn::FirstN(tag, static_cast<std::size_t>(n - k)), probs);
+      }
+      sum = hn::Add(sum, probs);
+      hn::StoreU(probs, tag, scores + k);
+    }
+    NarrowRow(scores, n, out);
+    if (n % 2 != 0) out[n] = P{};
+    return hn::GetLane(hn::SumOfLanes(tag, sum));
+  }
+
+  static void Context(const P* probs, std::int64_t prob_stride, const std::byte* values,
+                      const float* factors, std::int64_t rows, std::int64_t n,
+                      std::int64_t head_dim, void* context, std::int64_t first_row,
+                      std::int64_t context_stride, float* spare, std::int64_t spare_stride) {
+    const float* wide;
+    std::int64_t wide_stride;
+    if constexpr (std::is_same_v<P, float>) {
+      wide = probs;
+      wide_stride = prob_stride;
+    } else {
+      for (std::int64_t r = 0; r < rows; ++r) {
+        for (std::int64_t k = 0; k < n; ++k) {
+          spare[r * spare_stride + k] = Widen(probs[r * prob_stride + k]);
+        }
+      }
+      wide = spare;
+      wide_stride = spare_stride;
+    }
+    const auto* v = reinterpret_cast<const float*>(values);
+    T* out = static_cast<T*>(context) + first_row * context_stride;
+    if (rows == kBlockRows) {
+      return ContextRows<6>(wide, wide_stride, v, n, head_dim, factors, out, context_stride);
+    }
+    for (std::int64_t r = 0; r < rows; ++r) {
+      ContextRows<1>(wide + r * wide_stride, wide_stride, v, n, head_dim, factors + r,
+                     out + r * context_stride, context_stride);
+    }
+  }
+};
+
+// Calls run with the kernels for the types that the options name.
+template <typename Run>
+void WithKernels(const AttentionOptions& options, const AttentionTask& task, Run run) {
+  const bool bf16 = options.precision == DType::kBF16;
+  const bool bf16_scores = options.score_format == DType::kBF16;
+  if (bf16 && bf16_scores) return run(HeadRunner<Kernels<BFloat16, BFloat16>>(options, task));
+  if (bf16) return run(HeadRunner<Kernels<BFloat16, float>>(options, task));
+  if (bf16_scores) return run(HeadRunner<Kernels<float, BFloat16>>(options, task));
+  return run(HeadRunner<Kernels<float, float>>(options, task));
+}
+
+}  // namespace
+
+void ComputeHead(const AttentionOptions& options, const AttentionTask& task) {
+  WithKernels(options, task, [](auto runner) { runner.Compute(); });
+}
+
+void ReuseHead(const AttentionOptions& options, const AttentionTask& task) {
+  WithKernels(options, task, [](auto runner) { runner.Reuse(); });
+}
+
+const char* TargetName() { return "highway:" HWY_STR(HWY_NAMESPACE); }
+
+}  // namespace HWY_NAMESPACE
+}  // namespace reprise::engine::ops::internal
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace reprise::engine::ops::internal {
+
+HWY_EXPORT(ComputeHead);
+HWY_EXPORT(ReuseHead);
+HWY_EXPORT(TargetName);
+
+void ComputeHeadFloat(const AttentionOptions& options, const AttentionTask& task) {
+  HWY_DYNAMIC_DISPATCH(ComputeHead)(options, task);
+}
+
+void ReuseHeadFloat(const AttentionOptions& options, const AttentionTask& task) {
+  HWY_DYNAMIC_DISPATCH(ReuseHead)(options, task);
+}
+
+const char* FloatTargetName() { return HWY_DYNAMIC_DISPATCH(TargetName)(); }
+
+}  // namespace reprise::engine::ops::internal
+#endif  // HWY_ONCE

@@ -1,0 +1,19 @@
+// The attention kernels that attention_cpu.cc chooses from.
+#pragma once
+
+#include "engine/ops/attention.h"
+
+namespace reprise::engine::ops::internal {
+
+// fp32 arithmetic through Highway on any instruction set; bf16 queries, keys, values and scores are
+// widened on the way.
+void ComputeHeadFloat(const AttentionOptions& options, const AttentionTask& task);
+void ReuseHeadFloat(const AttentionOptions& options, const AttentionTask& task);
+const char* FloatTargetName();
+
+// bf16 dot products (vdpbf16ps) with fp32 accumulation; precision and score format must both be
+// kBF16. Requires: ActiveCpuIsa() >= kAvx512Bf16.
+void ComputeHeadAvx512Bf16(const AttentionOptions& options, const AttentionTask& task);
+void ReuseHeadAvx512Bf16(const AttentionOptions& options, const AttentionTask& task);
+
+}  // namespace reprise::engine::ops::internal
