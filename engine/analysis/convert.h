@@ -1,0 +1,42 @@
+// Turns an ordinary checkpoint into a reuse checkpoint by leaving weights out.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "engine/reuse/reuse_plan.h"
+
+namespace reprise::engine::analysis {
+
+struct ConversionOptions {
+  std::string input_directory;
+  std::string output_directory;  // new or empty; its parents are made where missing
+  reuse::ReusePlan plan;         // of the model's layers and heads (ReadBertConfig tells them)
+  // Called after each tensor with how many are done and how many there are. May be empty.
+  std::function<void(int done, int total)> progress;
+};
+
+struct ConversionReport {
+  int heads = 0;  // of all layers
+  int reused_heads = 0;
+  int layers_without_attention = 0;
+  std::int64_t parameters_before = 0;  // of the encoder, pooler and classifier
+  std::int64_t parameters_after = 0;
+  std::uint64_t weight_bytes_before = 0;  // of all tensors in the files
+  std::uint64_t weight_bytes_after = 0;
+};
+
+// Writes `output_directory`: config.json with all its keys and attention_reuse, model.safetensors
+// without the query and key rows of reused heads (and without the attention of layers that have
+// none), every other tensor bit for bit under its stored name and in its stored type, and copies of
+// the tokenizer's and sentence-transformers' files. Head j of the input is slot j of the plan. No
+// weight is adjusted, so the model answers differently: it is a starting point for training and a
+// test model of the right cost, not a calibrated conversion.
+// The directory appears whole or not at all. NotFound or InvalidArgument if the input cannot be
+// read, is a reuse model already or does not have the plan's layers and heads; AlreadyExists if
+// there is something at `output_directory`.
+absl::StatusOr<ConversionReport> ConvertStructurally(const ConversionOptions& options);
+
+}  // namespace reprise::engine::analysis
