@@ -50,3 +50,18 @@ function(reprise_test name)
   set_property(TEST ${name} APPEND PROPERTY ENVIRONMENT
                "TSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/cmake/tsan_suppressions.txt" ${ARG_ENVIRONMENT})
 endfunction()
+
+# reprise_isa_test(<name> ...): a reprise_test that is run once more with each lower instruction set.
+function(reprise_isa_test name)
+  reprise_test(${name} ${ARGN})
+  cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;DEPS;LABELS;ENVIRONMENT" ${ARGN})
+  if(NOT ARG_TIMEOUT)
+    set(ARG_TIMEOUT 300)
+  endif()
+  foreach(isa sse4 avx2 avx512)
+    add_test(NAME ${name}@${isa} COMMAND ${name})
+    set_tests_properties(${name}@${isa} PROPERTIES TIMEOUT ${ARG_TIMEOUT} LABELS "isa;${ARG_LABELS}")
+    set_property(TEST ${name}@${isa} APPEND PROPERTY ENVIRONMENT "REPRISE_CPU_ISA=${isa}"
+                 "TSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/cmake/tsan_suppressions.txt" ${ARG_ENVIRONMENT})
+  endforeach()
+endfunction()

@@ -9,15 +9,12 @@
 #include "engine/weights/checkpoint.h"
 
 namespace reprise::engine {
-namespace {
 
-Precision Resolve(Precision requested) {
+Precision ResolvePrecision(Precision requested) {
   if (requested != Precision::kAuto) return requested;
   const bool multiplies_bf16 = device::ActiveCpuIsa() >= device::CpuIsa::kAvx512Bf16;
   return multiplies_bf16 ? Precision::kBF16 : Precision::kF32;
 }
-
-}  // namespace
 
 Model::~Model() = default;
 
@@ -40,7 +37,7 @@ absl::StatusOr<std::shared_ptr<const Model>> Model::Create(const architectures::
 
   std::shared_ptr<Model> model(new Model());
   model->config_ = config;
-  model->precision_ = Resolve(options.precision);
+  model->precision_ = ResolvePrecision(options.precision);
   const DType dtype = model->precision_ == Precision::kBF16 ? DType::kBF16 : DType::kF32;
   REPRISE_ASSIGN_OR_RETURN(architectures::BertWeights packed,
                            architectures::PackBertWeights(config, parts, source, dtype));

@@ -21,6 +21,9 @@ enum class Precision {
   kBF16
 };  // kAuto: bf16 where the CPU multiplies bf16 in hardware, else fp32
 
+// What kAuto means on this machine; fp32 and bf16 stay what they are.
+Precision ResolvePrecision(Precision requested);
+
 struct ModelOptions {
   Precision precision = Precision::kAuto;
 };
