@@ -1,0 +1,131 @@
+#include "server/repository/servable_loader.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <system_error>
+#include <thread>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "engine/check.h"
+#include "engine/executor.h"
+#include "engine/model.h"
+#include "server/batching/engine_runner.h"
+#include "server/repository/executor_sizing.h"
+#include "server/repository/warm_up.h"
+
+namespace reprise::server::repository {
+namespace {
+
+using engine::architectures::BertConfig;
+using engine::architectures::Pooling;
+
+absl::Status InStep(const char* step, const absl::Status& status) {
+  return absl::Status(status.code(), absl::StrCat(step, ": ", status.message()));
+}
+
+// Null where there is no tokenizer.json.
+absl::StatusOr<std::unique_ptr<pipeline::Tokenizer>> ReadTokenizer(const std::string& directory,
+                                                                   const BertConfig& config) {
+  const std::filesystem::path path = std::filesystem::path(directory) / "tokenizer.json";
+  std::error_code error;
+  if (!std::filesystem::exists(path, error)) return nullptr;
+  REPRISE_ASSIGN_OR_RETURN(std::unique_ptr<pipeline::Tokenizer> tokenizer,
+                           pipeline::Tokenizer::FromFile(path.string()));
+  if (tokenizer->vocab_size() <= config.vocab_size) return tokenizer;
+  return absl::InvalidArgumentError(
+      absl::StrCat("'", path.string(), "' has ids up to ", tokenizer->vocab_size() - 1,
+                   ", and config.json says vocab_size ", config.vocab_size));
+}
+
+engine::OutputSet OutputsOf(const engine::Model& model) {
+  return {.last_hidden_state = true,
+          .sentence_embedding = model.config().pooling != Pooling::kNone,
+          .pooler_output = model.has_pooler(),
+          .logits = model.num_labels() > 0};
+}
+
+TensorSpec IdSpec(std::string_view name, bool optional) {
+  return {std::string(name), DataType::kInt64, {-1, -1}, optional};
+}
+
+std::vector<TensorSpec> InputSpecs(bool accepts_text) {
+  // Optional where the other kind of input can stand in for it.
+  std::vector<TensorSpec> specs = {IdSpec(pipeline::kInputIds, accepts_text),
+                                   IdSpec(pipeline::kAttentionMask, true),
+                                   IdSpec(pipeline::kTokenTypeIds, true)};
+  if (accepts_text) {
+    specs.push_back({std::string(pipeline::kText), DataType::kBytes, {-1, 1}, true});
+  }
+  return specs;
+}
+
+std::vector<TensorSpec> OutputSpecs(const pipeline::OutputRules& rules) {
+  std::vector<TensorSpec> specs;
+  for (const std::string& name : pipeline::OutputNames(rules.has)) {
+    TensorSpec spec{name, DataType::kFp32, {-1, rules.hidden_size}, false};
+    if (name == pipeline::kLastHiddenState) spec.shape = {-1, -1, rules.hidden_size};
+    if (name == pipeline::kLogits) spec.shape = {-1, rules.num_labels};
+    specs.push_back(std::move(spec));
+  }
+  return specs;
+}
+
+// Each executor is made and warmed by itself: their memory is touched by their own threads.
+absl::StatusOr<std::vector<std::unique_ptr<batching::BatchRunner>>> MakeRunners(
+    const std::shared_ptr<const engine::Model>& model, const ModelServingOptions& options,
+    const ModelLimits& limits, const engine::OutputSet& outputs) {
+  std::vector<std::unique_ptr<batching::BatchRunner>> runners;
+  for (int i = 0; i < limits.executors; ++i) {
+    auto executor = engine::Executor::Create(model, SizeExecutor(options, limits));
+    if (!executor.ok()) return InStep("creating an executor", executor.status());
+    auto runner = std::make_unique<batching::EngineRunner>(*std::move(executor));
+    REPRISE_RETURN_IF_ERROR(WarmUp(limits, outputs, options.warmup_runs, runner.get()));
+    runners.push_back(std::move(runner));
+  }
+  return runners;
+}
+
+}  // namespace
+
+absl::StatusOr<ServableParts> LoadServable(const std::string& model_name,
+                                           const VersionDirectory& directory,
+                                           const ModelServingOptions& options) {
+  auto loaded = engine::Model::Load(directory.path, {.precision = options.precision});
+  if (!loaded.ok()) return InStep("reading the model", loaded.status());
+  const std::shared_ptr<const engine::Model> model = *std::move(loaded);
+  const BertConfig& config = model->config();
+
+  auto tokenizer = ReadTokenizer(directory.path, config);
+  if (!tokenizer.ok()) return InStep("reading the tokenizer", tokenizer.status());
+
+  const int cores = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+  ServableParts parts;
+  parts.outputs = {.model_name = model_name,
+                   .has = OutputsOf(*model),
+                   .hidden_size = config.hidden_size,
+                   .num_labels = model->num_labels(),
+                   .max_reply_bytes = options.max_reply_bytes};
+  parts.description.name = model_name;
+  parts.description.version = absl::StrCat(directory.version);
+  parts.description.inputs = InputSpecs(*tokenizer != nullptr);
+  parts.description.outputs = OutputSpecs(parts.outputs);
+  parts.description.labels = config.labels;
+  parts.description.limits = SizeLimits(options, config, cores);
+  parts.description.strategy = std::string(Name(options.strategy));
+  parts.description.model = model;
+  parts.vocab_size = config.vocab_size;
+  parts.type_vocab_size = config.type_vocab_size;
+  parts.max_text_bytes = options.max_text_bytes;
+  parts.score_bytes_per_square =
+      ScoreBytesPerSquare(model->plan(), model->precision(), options.score_format);
+  parts.ordering_horizon = options.batching.ordering_horizon;
+  parts.max_overtakes = options.batching.max_overtakes;
+  parts.tokenizer_threads = options.tokenizer_threads;
+  parts.tokenizer = *std::move(tokenizer);
+  REPRISE_ASSIGN_OR_RETURN(
+      parts.runners, MakeRunners(model, options, parts.description.limits, parts.outputs.has));
+  return parts;
+}
+
+}  // namespace reprise::server::repository

@@ -1,0 +1,225 @@
+#include "server/repository/model_repository.h"
+
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/status_matchers.h"
+
+namespace reprise::server::repository {
+namespace {
+
+namespace fs = std::filesystem;
+using ::reprise::testing::StatusIs;
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
+constexpr auto kNotFound = absl::StatusCode::kNotFound;
+
+class ModelRepositoryTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    const auto* info = ::testing::UnitTest::GetInstance()->current_test_info();
+    base_ = fs::path(::testing::TempDir()) / absl::StrCat("repository_", info->name());
+    fs::remove_all(base_);
+    root_ = base_ / "models";
+    fs::create_directories(root_);
+  }
+  void TearDown() override { fs::remove_all(base_); }
+
+  void Write(const fs::path& path, const std::string& text = "{}") {
+    fs::create_directories(path.parent_path());
+    std::ofstream(path) << text;
+  }
+  absl::StatusOr<std::vector<ModelDirectory>> Find() const {
+    return FindModels({.path = root_.string()});
+  }
+
+  fs::path base_;
+  fs::path root_;
+};
+
+std::vector<std::int64_t> Versions(const ModelDirectory& model) {
+  std::vector<std::int64_t> versions;
+  for (const VersionDirectory& version : model.versions) versions.push_back(version.version);
+  return versions;
+}
+
+TEST_F(ModelRepositoryTest, FindsModelsByNameWithTheirLatestVersion) {
+  Write(root_ / "zeta" / "1" / "config.json");
+  Write(root_ / "alpha" / "9" / "config.json");
+  Write(root_ / "alpha" / "10" / "config.json");
+  const auto models = Find();
+  ASSERT_OK(models);
+  ASSERT_EQ(models->size(), 2u);
+  EXPECT_EQ(models->at(0).name, "alpha");
+  EXPECT_THAT(Versions(models->at(0)), ElementsAre(10));
+  EXPECT_EQ(models->at(0).versions[0].path, (fs::canonical(root_) / "alpha" / "10").string());
+  EXPECT_EQ(models->at(1).name, "zeta");
+}
+
+TEST_F(ModelRepositoryTest, ModelJsonOverridesTheDefaults) {
+  Write(root_ / "m" / "1" / "config.json");
+  Write(root_ / "m" / "2" / "config.json");
+  Write(root_ / "m" / "model.json", R"({"versions": "all", "executors": 5})");
+  RepositoryOptions options{.path = root_.string()};
+  options.defaults.executors = 2;
+  options.defaults.threads = 7;
+  const auto models = FindModels(options);
+  ASSERT_OK(models);
+  EXPECT_THAT(Versions(models->at(0)), ElementsAre(1, 2));
+  EXPECT_EQ(models->at(0).options.executors, 5);
+  EXPECT_EQ(models->at(0).options.threads, 7);
+}
+
+TEST_F(ModelRepositoryTest, ListedVersionsMustExist) {
+  Write(root_ / "m" / "1" / "config.json");
+  Write(root_ / "m" / "model.json", R"({"versions": [1, 4]})");
+  EXPECT_THAT(Find(), StatusIs(kNotFound, HasSubstr("has no version 4")));
+}
+
+TEST_F(ModelRepositoryTest, FaultsOfModelJsonNameTheFile) {
+  Write(root_ / "m" / "1" / "config.json");
+  Write(root_ / "m" / "model.json", R"({"max_batch": 3})");
+  EXPECT_THAT(Find(),
+              StatusIs(kInvalid, AllOf(HasSubstr("m/model.json"), HasSubstr("'max_batch'"))));
+}
+
+TEST_F(ModelRepositoryTest, ModelJsonThatIsAFolderIsRefused) {
+  Write(root_ / "m" / "1" / "config.json");
+  fs::create_directories(root_ / "m" / "model.json");
+  EXPECT_THAT(Find(), StatusIs(kInvalid, HasSubstr("is not a file")));
+}
+
+TEST_F(ModelRepositoryTest, BareCheckpointIsAModelOfVersionOne) {
+  Write(root_ / "config.json");
+  const auto models = Find();
+  ASSERT_OK(models);
+  EXPECT_EQ(models->at(0).name, "models");
+  EXPECT_THAT(Versions(models->at(0)), ElementsAre(1));
+  const auto named = FindModels({.path = root_.string() + "/", .model_name = "mini"});
+  ASSERT_OK(named);
+  EXPECT_EQ(named->at(0).name, "mini");
+}
+
+TEST_F(ModelRepositoryTest, ModelNameOfARepositoryIsRefused) {
+  Write(root_ / "m" / "1" / "config.json");
+  EXPECT_THAT(FindModels({.path = root_.string(), .model_name = "x"}),
+              StatusIs(kInvalid, HasSubstr("--model-name 'x'")));
+}
+
+TEST_F(ModelRepositoryTest, PassesOverHiddenEntriesFilesAndOtherFolders) {
+  Write(root_ / ".git" / "config");
+  Write(root_ / "README.md");
+  Write(root_ / "m" / "1" / "config.json");
+  Write(root_ / "m" / "01" / "config.json");
+  Write(root_ / "m" / "0" / "config.json");
+  Write(root_ / "m" / "training" / "log");
+  Write(root_ / "m" / "-1" / "config.json");
+  Write(root_ / "m" / "99999999999999999999" / "config.json");
+  const auto models = Find();
+  ASSERT_OK(models);
+  ASSERT_EQ(models->size(), 1u);
+  EXPECT_THAT(Versions(models->at(0)), ElementsAre(1));
+}
+
+TEST_F(ModelRepositoryTest, EmptyAndMissingRepositoriesSayWhatWasExpected) {
+  EXPECT_THAT(Find(), StatusIs(kNotFound, HasSubstr("<model>/<version>/config.json")));
+  EXPECT_THAT(FindModels({.path = (base_ / "nowhere").string()}),
+              StatusIs(kNotFound, HasSubstr("nowhere")));
+  EXPECT_THAT(FindModels({.path = ""}), StatusIs(kNotFound, HasSubstr("not a folder")));
+  Write(base_ / "file");
+  EXPECT_THAT(FindModels({.path = (base_ / "file").string()}),
+              StatusIs(kNotFound, HasSubstr("file")));
+}
+
+TEST_F(ModelRepositoryTest, ModelWithoutVersionIsAnError) {
+  Write(root_ / "m" / "v1" / "config.json");
+  EXPECT_THAT(Find(), StatusIs(kNotFound, HasSubstr("has no version")));
+}
+
+TEST_F(ModelRepositoryTest, HostileFolderNamesAreRefused) {
+  Write(root_ / "a b" / "1" / "config.json");
+  EXPECT_THAT(Find(), StatusIs(kInvalid, HasSubstr("'a b' cannot name a model")));
+}
+
+TEST_F(ModelRepositoryTest, LinksThatLeaveTheRepositoryAreRefused) {
+  Write(base_ / "outside" / "1" / "config.json");
+  fs::create_directory_symlink(base_ / "outside", root_ / "m");
+  EXPECT_THAT(Find(), StatusIs(kInvalid, HasSubstr("outside of the repository")));
+}
+
+TEST_F(ModelRepositoryTest, LinkedVersionsFilesAndPoliciesThatLeaveAreRefused) {
+  Write(base_ / "outside" / "config.json");
+  Write(base_ / "outside" / "secret");
+  fs::create_directories(root_ / "m");
+  fs::create_directory_symlink(base_ / "outside", root_ / "m" / "1");
+  EXPECT_THAT(Find(), StatusIs(kInvalid, HasSubstr("outside of the repository")));
+
+  fs::remove(root_ / "m" / "1");
+  Write(root_ / "m" / "1" / "config.json");
+  fs::create_symlink(base_ / "outside" / "secret", root_ / "m" / "1" / "tokenizer.json");
+  EXPECT_THAT(Find(), StatusIs(kInvalid, HasSubstr("tokenizer.json")));
+
+  fs::remove(root_ / "m" / "1" / "tokenizer.json");
+  fs::create_symlink(base_ / "outside" / "secret", root_ / "m" / "model.json");
+  EXPECT_THAT(Find(), StatusIs(kInvalid, HasSubstr("model.json")));
+}
+
+TEST_F(ModelRepositoryTest, AFolderWhoseNameStartsLikeTheRootIsOutside) {
+  Write(base_ / "models-other" / "1" / "config.json");
+  fs::create_directory_symlink(base_ / "models-other", root_ / "m");
+  EXPECT_THAT(Find(), StatusIs(kInvalid, HasSubstr("outside of the repository")));
+}
+
+TEST_F(ModelRepositoryTest, BrokenAndCircularLinksAreErrors) {
+  fs::create_symlink("b", root_ / "a");
+  fs::create_symlink("a", root_ / "b");
+  EXPECT_THAT(Find(), StatusIs(kInvalid, HasSubstr("cannot be followed")));
+}
+
+TEST_F(ModelRepositoryTest, LinksInsideTheRepositoryAreFollowed) {
+  Write(root_ / "m" / "1" / "config.json");
+  fs::create_directory_symlink("1", root_ / "m" / "2");
+  fs::create_directory_symlink("m", root_ / "alias");
+  fs::create_directory_symlink(".", root_ / "m" / "1" / "loop");
+  const auto models = Find();
+  ASSERT_OK(models);
+  EXPECT_EQ(models->size(), 2u);
+  EXPECT_THAT(Versions(models->at(1)), ElementsAre(2));
+}
+
+TEST_F(ModelRepositoryTest, ABareCheckpointMayHoldLinks) {
+  Write(base_ / "blobs" / "abc");
+  fs::create_symlink(base_ / "blobs" / "abc", root_ / "config.json");
+  EXPECT_OK(Find());
+}
+
+TEST_F(ModelRepositoryTest, DefaultsAreValidated) {
+  Write(root_ / "config.json");
+  RepositoryOptions options{.path = root_.string()};
+  options.defaults.batching.max_batch_size = 0;
+  EXPECT_THAT(FindModels(options), StatusIs(kInvalid, HasSubstr("max_batch_size")));
+}
+
+TEST(CheckModelName, AcceptsOnlySafeNames) {
+  for (const char* name : {"m", "all-MiniLM-L6-v2", "a.b_c-9", "Liveness"}) {
+    EXPECT_OK(CheckModelName(name)) << name;
+  }
+  for (const char* name : {"", ".", "..", ".hidden", "a/b", "../a", "a b", " ", "a\n", "é", "a\\b",
+                           "readiness", "startup", "liveness"}) {
+    EXPECT_THAT(CheckModelName(name), StatusIs(kInvalid, HasSubstr("cannot name a model"))) << name;
+  }
+  EXPECT_OK(CheckModelName(std::string(128, 'x')));
+  EXPECT_THAT(CheckModelName(std::string(129, 'x')), StatusIs(kInvalid, HasSubstr("1 to 128")));
+  EXPECT_THAT(CheckModelName(std::string_view("a\0b", 3)), StatusIs(kInvalid, HasSubstr("cannot")));
+}
+
+}  // namespace
+}  // namespace reprise::server::repository
