@@ -76,7 +76,7 @@ std::string NameOfCase(const ::testing::TestParamInfo<ExecutorInvarianceTest::Pa
          strategies[static_cast<int>(strategy)] + std::to_string(threads) + "Threads";
 }
 INSTANTIATE_TEST_SUITE_P(All, ExecutorInvarianceTest,
-                         ::testing::Combine(::testing::Values(Precision::kF32, Precision::kBF16),
+                         ::testing::Combine(::testing::ValuesIn(PrecisionsOfThisCpu()),
                                             ::testing::Values(ReuseStrategy::kAuto,
                                                               ReuseStrategy::kStored,
                                                               ReuseStrategy::kFused),
@@ -133,7 +133,7 @@ TEST_P(ExecutorInvarianceTest, EarlierRunsDoNotChangeBits) {
 }
 
 TEST(ScoreCacheLimitTest, IsDecidedByTheTextsOwnLength) {
-  for (Precision precision : {Precision::kF32, Precision::kBF16}) {
+  for (Precision precision : PrecisionsOfThisCpu()) {
     Random random(43);
     const BertModel model = MakeModel(random);
     const std::vector<Sequence> texts = MakeTexts(model.config, random);
@@ -161,7 +161,7 @@ TEST(RandomModelsTest, CompanyDoesNotChangeBits) {
     for (int i = 0; i < 6; ++i) {
       texts.push_back(reference::RandomSequence(model.config, random.Integer(1, 64), random));
     }
-    for (Precision precision : {Precision::kF32, Precision::kBF16}) {
+    for (Precision precision : PrecisionsOfThisCpu()) {
       const auto executor = MakeExecutor(LoadFromCheckpoint(model, precision), {});
       ASSERT_NE(executor, nullptr);
       const std::vector<Answer> together = AnswersOf(*executor, texts);

@@ -23,6 +23,7 @@ using reference::NumberFormat;
 using reference::Random;
 using reference::ReuseRecipe;
 using reference::Sequence;
+using ::testing::HasSubstr;
 
 // Up to `max_size` texts of 1 to 64 tokens, some with holes where a mask hid columns.
 std::vector<Sequence> RandomBatch(const BertConfig& config, int max_size, Random& random) {
@@ -104,15 +105,21 @@ TEST_P(ExecutorReferenceTest, Fp32AgreesWithTheReference) {
   }
 }
 
-TEST_P(ExecutorReferenceTest, Bf16StaysWithinItsBounds) {
+TEST_P(ExecutorReferenceTest, Bf16StaysWithinItsBoundsOrIsRefused) {
   reference::CheckpointOptions checkpoint;
   checkpoint.format = NumberFormat::kBF16;  // so that only the activations are rounded here
   const BertModel model =
       RandomModel(reference::RandomConfig(kind(), random_), checkpoint.format, random_);
   SCOPED_TRACE(Describe(model.config));
+  if (!CpuMultipliesBf16()) {
+    const reference::ScratchDirectory scratch;
+    reference::WriteCheckpoint(scratch.path(), model, checkpoint);
+    EXPECT_THAT(Model::Load(scratch.path().string(), ModelOptions{Precision::kBF16}),
+                testing::StatusIs(absl::StatusCode::kUnimplemented, HasSubstr("--precision fp32")));
+    return;
+  }
   const std::vector<Sequence> batch = RandomBatch(model.config, 3, random_);
   const std::vector<BertOutputs> expected = ReferenceOutputs(model, batch);
-
   const auto loaded = LoadFromCheckpoint(model, Precision::kBF16, checkpoint);
   ASSERT_NE(loaded, nullptr);
   for (ReuseStrategy strategy : {ReuseStrategy::kStored, ReuseStrategy::kFused}) {
@@ -146,16 +153,19 @@ TEST_P(ExecutorReferenceTest, CountsTheScoresThatTheSourceMapComputesAndReuses) 
     AnswersOf(*executor, batch);
     const ExecutionReport& report = executor->report();
     ASSERT_EQ(report.layer_scores.size(), model.config.num_layers);
+    const bool stored = strategy == ReuseStrategy::kStored;
+    std::int64_t reused_heads = 0;
     for (int layer = 0; layer < model.config.num_layers; ++layer) {
       SCOPED_TRACE("layer " + std::to_string(layer));
       const std::int64_t computed = reference::ComputedHeads(map, layer).size();
       const std::int64_t heads = map.has_attention[layer] ? model.config.num_heads : 0;
       const std::int64_t taken_over = (heads - computed) * entries;
-      const bool stored = strategy == ReuseStrategy::kStored;
       EXPECT_EQ(report.layer_scores[layer].computed, computed * entries);
       EXPECT_EQ(report.layer_scores[layer].reused, stored ? taken_over : 0);
       EXPECT_EQ(report.layer_scores[layer].recomputed, stored ? 0 : taken_over);
+      reused_heads += heads - computed;
     }
+    EXPECT_EQ(report.score_cache_live_bytes > 0, stored && reused_heads > 0);
   }
 }
 
@@ -166,11 +176,13 @@ TEST(ExecutorTest, NoReusedHeadsGivesTheBitsOfThePlainModel) {
     BertModel model = RandomModel(config, NumberFormat::kF32, random);
     SCOPED_TRACE("seed " + std::to_string(seed) + ": " + Describe(config));
     const std::vector<Sequence> batch = RandomBatch(config, 4, random);
-    for (Precision precision : {Precision::kF32, Precision::kBF16}) {
+    for (Precision precision : PrecisionsOfThisCpu()) {
       model.config.reuse = ReuseRecipe{};
       const auto plain = MakeExecutor(LoadFromCheckpoint(model, precision), {});
       model.config.reuse = {ReuseRecipe::Kind::kProposed, 0, config.num_layers - 1, {}};
       const auto reuse = MakeExecutor(LoadFromCheckpoint(model, precision), {});
+      ASSERT_NE(plain, nullptr);
+      ASSERT_NE(reuse, nullptr);
       EXPECT_EQ(AnswersOf(*reuse, batch), AnswersOf(*plain, batch));
     }
   }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "engine/device/cpu/isa.h"
 #include "engine/executor.h"
 #include "engine/model.h"
 #include "gtest/gtest.h"
@@ -24,6 +25,14 @@ struct Answer {
   std::vector<float> logits;
   bool operator==(const Answer&) const = default;
 };
+
+// bf16 matrix products need AVX-512; on other CPUs the engine refuses bf16.
+inline bool CpuMultipliesBf16() { return device::ActiveCpuIsa() >= device::CpuIsa::kAvx512; }
+
+inline std::vector<Precision> PrecisionsOfThisCpu() {
+  if (!CpuMultipliesBf16()) return {Precision::kF32};
+  return {Precision::kF32, Precision::kBF16};
+}
 
 // The model that the engine reads from the checkpoint that the reference writes; null after a
 // failed assertion.

@@ -2,17 +2,22 @@
 // are further.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <limits>
 
 #include "gmock/gmock.h"
 
 namespace reprise::reference {
 
-// Allowed: |value - reference| <= absolute + relative * |reference|.
+// Allowed: |value - reference| <= absolute + relative * |reference| for each value, and over all of
+// them a root mean square of value - reference up to `root_mean_square`. The latter finds what a
+// largest error hides: a small mistake in every value.
 struct Tolerance {
   double absolute = 0;
   double relative = 0;
+  double root_mean_square = std::numeric_limits<double>::infinity();
 };
 
 // EXPECT_THAT(values, AllClose(reference_values, kFloat32)); any two containers with size() and [].
@@ -26,10 +31,12 @@ MATCHER_P2(AllClose, expected, tolerance, "") {
   std::size_t num_outside = 0;
   std::size_t worst = 0;
   double worst_excess = 0;
+  double squares = 0;
   for (std::size_t i = 0; i < expected.size(); ++i) {
     const double reference = expected[i];
     const double difference = std::abs(static_cast<double>(arg[i]) - reference);
     const double allowed = tolerance.absolute + tolerance.relative * std::abs(reference);
+    squares += difference * difference;
     if (difference <= allowed) continue;
     const double excess = std::isnan(difference) ? HUGE_VAL : difference / allowed;
     if (num_outside == 0 || excess > worst_excess) {
@@ -43,6 +50,12 @@ MATCHER_P2(AllClose, expected, tolerance, "") {
                      << " values are outside; worst is [" << worst << "] = " << arg[worst]
                      << ", reference " << expected[worst];
   }
+  const double root_mean_square = std::sqrt(squares / std::max<std::size_t>(1, expected.size()));
+  if (!(root_mean_square <= tolerance.root_mean_square)) {
+    *result_listener << " root mean square of the differences is " << root_mean_square
+                     << ", allowed " << tolerance.root_mean_square;
+    return false;
+  }
   return num_outside == 0;
 }
 
@@ -52,8 +65,8 @@ MATCHER_P2(AllClose, expected, tolerance, "") {
 // Two runs of the reference that differ in the order of summation only.
 inline constexpr Tolerance kDouble = {1e-12, 1e-12};
 
-// fp32 everywhere: one rounding is 6e-8, and the longest chain (6 layers, sums of up to 1024
-// products) was seen to multiply it by less than 100.
+// fp32 everywhere: one rounding is 6e-8. Over 600 random models the largest error was 5e-6; other
+// instruction sets sum in other orders.
 inline constexpr Tolerance kFloat32 = {2e-5, 0};
 
 struct ToleranceOfOutputs {
@@ -64,8 +77,10 @@ struct ToleranceOfOutputs {
 };
 inline constexpr ToleranceOfOutputs kFloat32Outputs = {kFloat32, kFloat32, kFloat32, kFloat32};
 
-// bf16 products with fp32 sums: one rounding is 2^-9 = 0.2 % of a value near 1.
+// bf16 products with fp32 sums: one rounding is up to 2^-9 = 0.2 % of a value, and six layers round
+// some thirty times. Seen over 600 random models: hidden values 0.062 at most, with a root mean
+// square of 0.014 in the worst text; embeddings and pooler 0.033, logits 0.016.
 inline constexpr ToleranceOfOutputs kBFloat16Outputs = {
-    {0.1, 0.02}, {0.05, 0.02}, {0.1, 0}, {0.1, 0.02}};
+    {0.1, 0, 0.025}, {0.05, 0, 0.025}, {0.05, 0, 0.025}, {0.05, 0}};
 
 }  // namespace reprise::reference
