@@ -1,0 +1,178 @@
+#include "server/grpc/grpc_server.h"
+
+#include <limits>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "engine/check.h"
+#include "grpcpp/resource_quota.h"
+#include "grpcpp/security/server_credentials.h"
+#include "grpcpp/server.h"
+#include "grpcpp/server_builder.h"
+#include "server/grpc/health_service.h"
+#include "server/grpc/inference_service.h"
+#include "server/grpc/reflection_service.h"
+#include "server/grpc/reprise_service.h"
+#include "server/grpc/service_context.h"
+#include "server/grpc/unknown_methods.h"
+
+namespace reprise::server::grpc {
+namespace {
+
+// gRPC drops a message above its own limit before any service sees it, uncounted. Its limits lie
+// this much above ours, so that messages somewhat too large are refused by us.
+constexpr std::int64_t kLimitSlack = std::int64_t{1} << 20;
+constexpr std::int64_t kMaxMessageBytes = std::numeric_limits<int>::max() - kLimitSlack;
+
+// What a call still open at the very end is given to end by itself.
+constexpr std::chrono::seconds kLastGrace{1};
+
+std::string Address(const std::string& host, int port) {
+  const bool bare_ipv6 = host.find(':') != std::string::npos && host.front() != '[';
+  return bare_ipv6 ? absl::StrCat("[", host, "]:", port) : absl::StrCat(host, ":", port);
+}
+
+absl::Status CheckRange(const char* field, std::int64_t value, std::int64_t low,
+                        std::int64_t high) {
+  if (value >= low && value <= high) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat(field, " is ", value, ", expected ", low, " to ", high));
+}
+
+}  // namespace
+
+absl::Status Validate(const GrpcServerOptions& options) {
+  constexpr std::int64_t kMaxInt = std::numeric_limits<int>::max();
+  if (options.host.empty()) {
+    return absl::InvalidArgumentError("host is empty, expected an address such as 127.0.0.1");
+  }
+  REPRISE_RETURN_IF_ERROR(CheckRange("port", options.port, 0, 65535));
+  REPRISE_RETURN_IF_ERROR(
+      CheckRange("max_receive_bytes", options.max_receive_bytes, 1, kMaxMessageBytes));
+  REPRISE_RETURN_IF_ERROR(
+      CheckRange("max_send_bytes", options.max_send_bytes, 1, kMaxMessageBytes));
+  REPRISE_RETURN_IF_ERROR(
+      CheckRange("max_concurrent_streams", options.max_concurrent_streams, 1, kMaxInt));
+  REPRISE_RETURN_IF_ERROR(CheckRange("memory_quota_bytes", options.memory_quota_bytes, 0,
+                                     std::numeric_limits<std::int64_t>::max()));
+  REPRISE_RETURN_IF_ERROR(
+      CheckRange("keepalive_time (ms)", options.keepalive_time.count(), 1, kMaxInt));
+  REPRISE_RETURN_IF_ERROR(
+      CheckRange("keepalive_timeout (ms)", options.keepalive_timeout.count(), 1, kMaxInt));
+  REPRISE_RETURN_IF_ERROR(
+      CheckRange("max_pings_without_data", options.max_pings_without_data, 0, kMaxInt));
+  REPRISE_RETURN_IF_ERROR(
+      CheckRange("min_ping_interval (ms)", options.min_ping_interval.count(), 0, kMaxInt));
+  return CheckRange("max_ping_strikes", options.max_ping_strikes, 0, kMaxInt);
+}
+
+class GrpcServer::Impl {
+ public:
+  Impl(const GrpcServerOptions& options, ServingCore& core, Observer& observer,
+       std::function<bool()> alive)
+      : service_{.core = core,
+                 .observer = observer,
+                 .max_receive_bytes = options.max_receive_bytes,
+                 .max_send_bytes = options.max_send_bytes,
+                 .client_key_metadata = options.client_key_metadata,
+                 .alive = std::move(alive)} {}
+
+  absl::Status Open(const GrpcServerOptions& options) {
+    ::grpc::ServerBuilder builder;
+    builder.SetMaxReceiveMessageSize(static_cast<int>(options.max_receive_bytes + kLimitSlack));
+    builder.SetMaxSendMessageSize(static_cast<int>(options.max_send_bytes + kLimitSlack));
+    // A second process on the port would take half of the connections without a word.
+    builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+    builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, options.max_concurrent_streams);
+    builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS,
+                               static_cast<int>(options.keepalive_time.count()));
+    builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS,
+                               static_cast<int>(options.keepalive_timeout.count()));
+    builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA,
+                               options.max_pings_without_data);
+    builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
+                               static_cast<int>(options.min_ping_interval.count()));
+    builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PING_STRIKES, options.max_ping_strikes);
+    if (options.memory_quota_bytes > 0) {
+      builder.SetResourceQuota(::grpc::ResourceQuota("reprise").Resize(options.memory_quota_bytes));
+    }
+    builder.RegisterService(&inference_);
+    builder.RegisterService(&reprise_);
+    builder.RegisterService(&health_);
+    builder.RegisterService(&reflection_v1_);
+    builder.RegisterService(&reflection_v1alpha_);
+    builder.RegisterCallbackGenericService(&unknown_);
+    const std::string address = Address(options.host, options.port);
+    builder.AddListeningPort(address, ::grpc::InsecureServerCredentials(), &port_);
+    server_ = builder.BuildAndStart();
+    if (server_ == nullptr || port_ == 0) {
+      server_ = nullptr;
+      return absl::FailedPreconditionError(absl::StrCat(
+          "cannot listen on ", address,
+          " for gRPC: another process has the port, or the address is not this "
+          "machine's; choose another with --host and --grpc-port (0 picks a free one)"));
+    }
+    return absl::OkStatus();
+  }
+
+  int port() const { return port_; }
+
+  void BeginDrain() {
+    service_.draining = true;
+    health_.Refresh();
+  }
+
+  ServiceContext& service() { return service_; }
+
+  void Shutdown(SteadyClock::time_point deadline) {
+    BeginDrain();
+    service_.inferences.Close();
+    service_.inferences.WaitUntilEmpty(deadline);
+    service_.inferences.EndAll(absl::UnavailableError(
+        "the server stopped before the answer was ready; call another replica"));
+    service_.streams.Close();
+    service_.streams.EndAll(absl::UnavailableError("the server is shutting down"));
+    if (server_ == nullptr) return;
+    server_->Shutdown(std::chrono::system_clock::now() + kLastGrace);
+    server_->Wait();
+  }
+
+ private:
+  ServiceContext service_;
+  InferenceService inference_{service_};
+  RepriseService reprise_{service_};
+  HealthService health_{service_};
+  const ReflectionAnswers answers_{
+      {::inference::GRPCInferenceService::service_full_name(), v1::Reprise::service_full_name(),
+       ::grpc::health::v1::Health::service_full_name(),
+       ::grpc::reflection::v1::ServerReflection::service_full_name(),
+       ::grpc::reflection::v1alpha::ServerReflection::service_full_name()},
+      *google::protobuf::DescriptorPool::generated_pool()};
+  ReflectionService<ReflectionV1Base> reflection_v1_{service_, answers_};
+  ReflectionService<ReflectionV1AlphaBase> reflection_v1alpha_{service_, answers_};
+  UnknownMethods unknown_{service_};
+  int port_ = 0;
+  std::unique_ptr<::grpc::Server> server_;  // last: its calls use everything above
+};
+
+absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(const GrpcServerOptions& options,
+                                                              ServingCore& core, Observer& observer,
+                                                              std::function<bool()> alive) {
+  REPRISE_RETURN_IF_ERROR(Validate(options));
+  auto impl = std::make_unique<Impl>(options, core, observer, std::move(alive));
+  REPRISE_RETURN_IF_ERROR(impl->Open(options));
+  return std::unique_ptr<GrpcServer>(new GrpcServer(std::move(impl)));
+}
+
+GrpcServer::GrpcServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+GrpcServer::~GrpcServer() { Shutdown(SteadyClock::now()); }
+
+int GrpcServer::port() const { return impl_->port(); }
+void GrpcServer::BeginDrain() { impl_->BeginDrain(); }
+void GrpcServer::RefuseNew() { impl_->service().inferences.Close(); }
+bool GrpcServer::WaitUntilIdle(SteadyClock::time_point deadline) {
+  return impl_->service().inferences.WaitUntilEmpty(deadline);
+}
+void GrpcServer::Shutdown(SteadyClock::time_point deadline) { impl_->Shutdown(deadline); }
+
+}  // namespace reprise::server::grpc

@@ -1,0 +1,99 @@
+#include "server/grpc/infer_codec.h"
+
+#include <utility>
+
+#include "absl/container/flat_hash_set.h"
+#include "absl/strings/str_cat.h"
+#include "engine/check.h"
+#include "server/grpc/classification.h"
+#include "server/grpc/request_parameters.h"
+#include "server/grpc/tensor_codec.h"
+
+namespace reprise::server::grpc {
+namespace {
+
+using inference::ModelInferRequest;
+using inference::ModelInferResponse;
+
+absl::Status DecodeInputs(ModelInferRequest* message, InferenceRequest* request) {
+  const bool raw = message->raw_input_contents_size() > 0;
+  if (raw && message->raw_input_contents_size() != message->inputs_size()) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "found ", message->raw_input_contents_size(), " entries of raw_input_contents for ",
+        message->inputs_size(), " inputs; expected one for each"));
+  }
+  absl::flat_hash_set<std::string> names;
+  request->inputs.reserve(message->inputs_size());
+  for (int i = 0; i < message->inputs_size(); ++i) {
+    ModelInferRequest::InferInputTensor& input = *message->mutable_inputs(i);
+    if (!names.insert(input.name()).second) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("input '", input.name(), "' is given twice; expected once"));
+    }
+    REPRISE_RETURN_IF_ERROR(CheckTensorParameters(input.parameters()));
+    if (raw && input.has_contents()) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "input '", input.name(),
+          "' has `contents` in a request with raw_input_contents; use one of the two throughout"));
+    }
+    absl::StatusOr<Tensor> tensor =
+        raw ? DecodeRawTensor(input, std::move(*message->mutable_raw_input_contents(i)))
+            : DecodeTypedTensor(std::move(input));
+    REPRISE_RETURN_IF_ERROR(tensor.status());
+    request->inputs.push_back(*std::move(tensor));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status DecodeOutputs(const ModelInferRequest& message, InferenceRequest* request,
+                           ReplyWishes* wishes) {
+  absl::flat_hash_set<std::string> names;
+  for (const auto& output : message.outputs()) {
+    if (!names.insert(output.name()).second) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("output '", output.name(), "' is asked for twice; expected once"));
+    }
+    REPRISE_RETURN_IF_ERROR(CheckTensorParameters(output.parameters()));
+    REPRISE_ASSIGN_OR_RETURN(const std::int64_t classes, ReadClassification(output.parameters()));
+    if (classes > 0) {
+      wishes->classifications[output.name()] = classes;
+    }
+    request->output_names.push_back(output.name());
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status DecodeModelInfer(ModelInferRequest message, InferenceRequest* request,
+                              ReplyWishes* wishes) {
+  request->model_name = std::move(*message.mutable_model_name());
+  request->model_version = std::move(*message.mutable_model_version());
+  request->id = std::move(*message.mutable_id());
+  REPRISE_RETURN_IF_ERROR(ReadRequestParameters(message.parameters(), request));
+  REPRISE_RETURN_IF_ERROR(DecodeOutputs(message, request, wishes));
+  return DecodeInputs(&message, request);
+}
+
+absl::Status EncodeModelInfer(InferenceReply reply, const ReplyWishes& wishes,
+                              const std::vector<std::string>& labels, ModelInferResponse* message) {
+  message->set_model_name(std::move(reply.model_name));
+  message->set_model_version(std::move(reply.model_version));
+  message->set_id(std::move(reply.id));
+  for (Tensor& tensor : reply.outputs) {
+    if (const auto wish = wishes.classifications.find(tensor.name);
+        wish != wishes.classifications.end()) {
+      const std::vector<std::string> none;
+      REPRISE_ASSIGN_OR_RETURN(
+          tensor, Classify(tensor, wish->second, tensor.name == "logits" ? labels : none));
+    }
+    ModelInferResponse::InferOutputTensor* output = message->add_outputs();
+    output->set_name(tensor.name);
+    output->set_datatype(std::string(Name(tensor.datatype)));
+    output->mutable_shape()->Add(tensor.shape.begin(), tensor.shape.end());
+    REPRISE_ASSIGN_OR_RETURN(*message->add_raw_output_contents(), EncodeRaw(std::move(tensor)));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace reprise::server::grpc

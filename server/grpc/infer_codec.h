@@ -1,0 +1,35 @@
+// Whole inference calls between the Open Inference Protocol and the server's own request and reply.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "inference/grpc_service.pb.h"
+#include "server/request/inference_request.h"
+
+namespace reprise::server::grpc {
+
+// What a request asks of the reply beyond the tensors themselves.
+struct ReplyWishes {
+  std::map<std::string, std::int64_t> classifications;  // output name -> number of classes, > 0
+};
+
+// Fills everything of `request` that the message says; arrival, cancellation and `done` are the
+// caller's. Checks what can be checked without knowing the model. InvalidArgument, or
+// Unimplemented for shared memory, with what was found and what was expected:
+//   - raw_input_contents and an input's `contents` in one request, or not one raw entry per input;
+//   - two inputs or two outputs of one name;
+//   - what DecodeTypedTensor, DecodeRawTensor and ReadRequestParameters refuse.
+absl::Status DecodeModelInfer(inference::ModelInferRequest message, InferenceRequest* request,
+                              ReplyWishes* wishes);
+
+// One entry of raw_output_contents per output, always: clients index it without looking. `labels`
+// belong to the output `logits`. InvalidArgument when a classification does not fit its output.
+absl::Status EncodeModelInfer(InferenceReply reply, const ReplyWishes& wishes,
+                              const std::vector<std::string>& labels,
+                              inference::ModelInferResponse* message);
+
+}  // namespace reprise::server::grpc

@@ -1,0 +1,227 @@
+#include "server/grpc/inference_service.h"
+
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "engine/check.h"
+#include "server/grpc/infer_codec.h"
+#include "server/grpc/inference_call.h"
+#include "server/grpc/message_bytes.h"
+#include "server/grpc/model_config.h"
+#include "server/grpc/refused_stream.h"
+#include "server/grpc/status.h"
+#include "server/grpc/unary_call.h"
+
+namespace reprise::server::grpc {
+namespace {
+
+// Extensions of the protocol that work; clients decide by this list what to call.
+constexpr std::string_view kExtensions[] = {"classification", "model_configuration"};
+
+std::string_view StateName(ModelState state) {
+  switch (state) {
+    case ModelState::kUnknown:
+      return "UNKNOWN";
+    case ModelState::kReady:
+      return "READY";
+    case ModelState::kUnavailable:
+      return "UNAVAILABLE";
+    case ModelState::kLoading:
+      return "LOADING";
+    case ModelState::kUnloading:
+      return "UNLOADING";
+  }
+  return "UNKNOWN";
+}
+
+// Labels come with the description of the version that answered; it may be gone by now.
+std::vector<std::string> LabelsOf(const ServingCore& core, const InferenceReply& reply) {
+  const absl::StatusOr<ModelDescription> description =
+      core.Describe(reply.model_name, reply.model_version);
+  return description.ok() ? description->labels : std::vector<std::string>{};
+}
+
+absl::Status DecodeCall(const ServiceContext& service, const ::grpc::ByteBuffer& bytes,
+                        InferenceRequest* request, InferenceMethod::Encode* encode) {
+  inference::ModelInferRequest message;
+  REPRISE_RETURN_IF_ERROR(ParseMessage(bytes, &message));
+  ReplyWishes wishes;
+  REPRISE_RETURN_IF_ERROR(DecodeModelInfer(std::move(message), request, &wishes));
+  *encode = [&service, wishes = std::move(wishes)](InferenceReply reply, const CallTimes&,
+                                                   ::grpc::ByteBuffer* response) {
+    std::vector<std::string> labels;
+    if (!wishes.classifications.empty()) labels = LabelsOf(service.core, reply);
+    inference::ModelInferResponse message;
+    REPRISE_RETURN_IF_ERROR(EncodeModelInfer(std::move(reply), wishes, labels, &message));
+    return SerializeMessage(message, service.max_send_bytes, response);
+  };
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+InferenceService::Reactor* InferenceService::ServerLive(Context* context, const Bytes* bytes,
+                                                        Bytes* response) {
+  return AnswerAtOnce<inference::ServerLiveRequest, inference::ServerLiveResponse>(
+      service_, "ServerLive", context, bytes, response, [this](const auto&, auto* reply) {
+        reply->set_live(service_.alive());
+        return absl::OkStatus();
+      });
+}
+
+InferenceService::Reactor* InferenceService::ServerReady(Context* context, const Bytes* bytes,
+                                                         Bytes* response) {
+  return AnswerAtOnce<inference::ServerReadyRequest, inference::ServerReadyResponse>(
+      service_, "ServerReady", context, bytes, response, [this](const auto&, auto* reply) {
+        reply->set_ready(service_.Ready());
+        return absl::OkStatus();
+      });
+}
+
+InferenceService::Reactor* InferenceService::ModelReady(Context* context, const Bytes* bytes,
+                                                        Bytes* response) {
+  return AnswerAtOnce<inference::ModelReadyRequest, inference::ModelReadyResponse>(
+      service_, "ModelReady", context, bytes, response,
+      [this](const auto& request, auto* reply) -> absl::Status {
+        REPRISE_ASSIGN_OR_RETURN(const bool ready,
+                                 service_.core.ModelReady(request.name(), request.version()));
+        reply->set_ready(ready);
+        return absl::OkStatus();
+      });
+}
+
+InferenceService::Reactor* InferenceService::ServerMetadata(Context* context, const Bytes* bytes,
+                                                            Bytes* response) {
+  return AnswerAtOnce<inference::ServerMetadataRequest, inference::ServerMetadataResponse>(
+      service_, "ServerMetadata", context, bytes, response, [](const auto&, auto* reply) {
+        reply->set_name("reprise");
+        reply->set_version(REPRISE_VERSION);
+        for (const std::string_view extension : kExtensions) {
+          reply->add_extensions(std::string(extension));
+        }
+        return absl::OkStatus();
+      });
+}
+
+InferenceService::Reactor* InferenceService::ModelMetadata(Context* context, const Bytes* bytes,
+                                                           Bytes* response) {
+  return AnswerAtOnce<inference::ModelMetadataRequest, inference::ModelMetadataResponse>(
+      service_, "ModelMetadata", context, bytes, response,
+      [this](const auto& request, auto* reply) -> absl::Status {
+        REPRISE_ASSIGN_OR_RETURN(const ModelDescription description,
+                                 service_.core.Describe(request.name(), request.version()));
+        *reply = ToModelMetadata(description);
+        return absl::OkStatus();
+      });
+}
+
+InferenceService::Reactor* InferenceService::ModelInfer(Context* context, const Bytes* bytes,
+                                                        Bytes* response) {
+  const InferenceMethod method{
+      .name = "ModelInfer",
+      .decode = [this](const Bytes& request_bytes, InferenceRequest* request,
+                       InferenceMethod::Encode* encode) {
+        return DecodeCall(service_, request_bytes, request, encode);
+      }};
+  return InferenceCall::Start(service_, method, context, bytes, response);
+}
+
+InferenceService::Reactor* InferenceService::ModelConfig(Context* context, const Bytes* bytes,
+                                                         Bytes* response) {
+  return AnswerAtOnce<inference::ModelConfigRequest, inference::ModelConfigResponse>(
+      service_, "ModelConfig", context, bytes, response,
+      [this](const auto& request, auto* reply) -> absl::Status {
+        REPRISE_ASSIGN_OR_RETURN(const ModelDescription description,
+                                 service_.core.Describe(request.name(), request.version()));
+        *reply->mutable_config() = ToModelConfig(description);
+        return absl::OkStatus();
+      });
+}
+
+InferenceService::Reactor* InferenceService::RepositoryIndex(Context* context, const Bytes* bytes,
+                                                             Bytes* response) {
+  return AnswerAtOnce<inference::RepositoryIndexRequest, inference::RepositoryIndexResponse>(
+      service_, "RepositoryIndex", context, bytes, response,
+      [this](const auto& request, auto* reply) -> absl::Status {
+        if (!request.repository_name().empty()) {
+          return absl::UnimplementedError(
+              absl::StrCat("repository_name is '", request.repository_name(),
+                           "', expected empty: this server has one repository without a name"));
+        }
+        for (const ModelIndexEntry& entry : service_.core.Index()) {
+          if (request.ready() && entry.state != ModelState::kReady) continue;
+          auto* model = reply->add_models();
+          model->set_name(entry.name);
+          model->set_version(entry.version);
+          model->set_state(std::string(StateName(entry.state)));
+          model->set_reason(entry.reason);
+        }
+        return absl::OkStatus();
+      });
+}
+
+::grpc::ServerBidiReactor<::grpc::ByteBuffer, ::grpc::ByteBuffer>*
+InferenceService::ModelStreamInfer(Context* context) {
+  const absl::Status status =
+      absl::UnimplementedError("this server does not have ModelStreamInfer; use ModelInfer");
+  service_.CountRpc("ModelStreamInfer/stream", status.code());
+  return new RefusedStream(ToGrpcStatus(status, RefusalReason::kNone, *context));
+}
+
+InferenceService::Reactor* InferenceService::ModelStatistics(Context* context, const Bytes*,
+                                                             Bytes*) {
+  return AnswerNotBuilt(service_, "ModelStatistics", context);
+}
+
+InferenceService::Reactor* InferenceService::RepositoryModelLoad(Context* context, const Bytes*,
+                                                                 Bytes*) {
+  return AnswerNotBuilt(service_, "RepositoryModelLoad", context);
+}
+
+InferenceService::Reactor* InferenceService::RepositoryModelUnload(Context* context, const Bytes*,
+                                                                   Bytes*) {
+  return AnswerNotBuilt(service_, "RepositoryModelUnload", context);
+}
+
+InferenceService::Reactor* InferenceService::SystemSharedMemoryStatus(Context* context,
+                                                                      const Bytes*, Bytes*) {
+  return AnswerNotBuilt(service_, "SystemSharedMemoryStatus", context);
+}
+
+InferenceService::Reactor* InferenceService::SystemSharedMemoryRegister(Context* context,
+                                                                        const Bytes*, Bytes*) {
+  return AnswerNotBuilt(service_, "SystemSharedMemoryRegister", context);
+}
+
+InferenceService::Reactor* InferenceService::SystemSharedMemoryUnregister(Context* context,
+                                                                          const Bytes*, Bytes*) {
+  return AnswerNotBuilt(service_, "SystemSharedMemoryUnregister", context);
+}
+
+InferenceService::Reactor* InferenceService::CudaSharedMemoryStatus(Context* context, const Bytes*,
+                                                                    Bytes*) {
+  return AnswerNotBuilt(service_, "CudaSharedMemoryStatus", context);
+}
+
+InferenceService::Reactor* InferenceService::CudaSharedMemoryRegister(Context* context,
+                                                                      const Bytes*, Bytes*) {
+  return AnswerNotBuilt(service_, "CudaSharedMemoryRegister", context);
+}
+
+InferenceService::Reactor* InferenceService::CudaSharedMemoryUnregister(Context* context,
+                                                                        const Bytes*, Bytes*) {
+  return AnswerNotBuilt(service_, "CudaSharedMemoryUnregister", context);
+}
+
+InferenceService::Reactor* InferenceService::TraceSetting(Context* context, const Bytes*, Bytes*) {
+  return AnswerNotBuilt(service_, "TraceSetting", context);
+}
+
+InferenceService::Reactor* InferenceService::LogSettings(Context* context, const Bytes*, Bytes*) {
+  return AnswerNotBuilt(service_, "LogSettings", context);
+}
+
+}  // namespace reprise::server::grpc

@@ -1,0 +1,39 @@
+// What the services of one gRPC server share.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "server/grpc/open_calls.h"
+#include "server/request/observer.h"
+#include "server/request/serving_core.h"
+
+namespace reprise::server::grpc {
+
+// Outlives the services and every call. The members are constant or thread-safe.
+struct ServiceContext {
+  ServingCore& core;
+  Observer& observer;
+  const std::int64_t max_receive_bytes;
+  const std::int64_t max_send_bytes;
+  const std::string client_key_metadata;  // empty: the peer's address
+  const std::function<bool()> alive;
+
+  OpenCalls inferences{};  // closed: new ones are refused
+  OpenCalls streams{};     // health watches and reflection
+  std::atomic<bool> draining{false};
+
+  bool Ready() const { return !draining.load(std::memory_order_acquire) && core.Ready(); }
+
+  // Every call that reached a service is reported here, once.
+  void CountRpc(std::string_view method, absl::StatusCode code) {
+    observer.OnRpcFinished({.protocol = "grpc", .method = method, .code = code});
+  }
+  // ResourceExhausted for a request that is larger than the receive limit.
+  absl::Status CheckSize(std::size_t request_bytes) const;
+};
+
+}  // namespace reprise::server::grpc

@@ -1,0 +1,17 @@
+#include "server/grpc/unknown_methods.h"
+
+#include "absl/strings/str_cat.h"
+#include "server/grpc/refused_stream.h"
+#include "server/grpc/status.h"
+
+namespace reprise::server::grpc {
+
+::grpc::ServerGenericBidiReactor* UnknownMethods::CreateReactor(
+    ::grpc::GenericCallbackServerContext* context) {
+  const absl::Status status = absl::UnimplementedError(absl::StrCat(
+      "unknown method '", context->method(), "'; reflection lists the services there are"));
+  service_.CountRpc("_unknown", status.code());
+  return new RefusedStream(ToGrpcStatus(status, RefusalReason::kNone, *context));
+}
+
+}  // namespace reprise::server::grpc

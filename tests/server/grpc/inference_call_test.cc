@@ -1,0 +1,105 @@
+#include "server/grpc/inference_call.h"
+
+#include <atomic>
+#include <future>
+#include <thread>
+#include <vector>
+
+#include "tests/server/grpc/server_fixture.h"
+
+namespace reprise::server::grpc {
+namespace {
+
+using testing::Eventually;
+using testing::milliseconds;
+using testing::seconds;
+
+class InferenceCallTest : public testing::ServerFixture {
+ protected:
+  void SetUp() override { StartServer(); }
+};
+
+TEST_F(InferenceCallTest, EndsAtTheDeadlineWhileTheCoreIsBusy) {
+  core_.Hold();
+  ::grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() + milliseconds(50));
+  inference::ModelInferResponse response;
+  EXPECT_EQ(inference_->ModelInfer(&context, InferRequest(), &response).error_code(),
+            ::grpc::StatusCode::DEADLINE_EXCEEDED);
+  ASSERT_TRUE(Eventually([&] { return observer_.inferences().size() == 1; }));
+  EXPECT_EQ(observer_.inferences()[0].outcome.code, absl::StatusCode::kDeadlineExceeded);
+  const auto held = core_.TakeHeld();
+  ASSERT_EQ(held.size(), 1u);
+  EXPECT_TRUE(held[0]->cancellation->cancelled());
+}
+
+TEST_F(InferenceCallTest, IgnoresAnAnswerAfterItsEnd) {
+  core_.Hold();
+  ::grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() + milliseconds(20));
+  inference::ModelInferResponse response;
+  (void)inference_->ModelInfer(&context, InferRequest(), &response);
+  ASSERT_TRUE(Eventually([&] { return observer_.rpcs().size() == 1; }));
+  core_.Release();
+  EXPECT_EQ(observer_.inferences().size(), 1u);
+  EXPECT_EQ(observer_.rpcs().size(), 1u);
+}
+
+TEST_F(InferenceCallTest, TellsTheCoreThatTheCallerHasGone) {
+  core_.Hold();
+  ::grpc::ClientContext context;
+  std::thread caller([&] {
+    inference::ModelInferResponse response;
+    EXPECT_EQ(inference_->ModelInfer(&context, InferRequest(), &response).error_code(),
+              ::grpc::StatusCode::CANCELLED);
+  });
+  ASSERT_TRUE(Eventually([&] { return core_.held() == 1; }));
+  context.TryCancel();
+  caller.join();
+  ASSERT_TRUE(Eventually([&] { return observer_.inferences().size() == 1; }));
+  EXPECT_EQ(observer_.inferences()[0].outcome.code, absl::StatusCode::kCancelled);
+  EXPECT_TRUE(core_.TakeHeld()[0]->cancellation->cancelled());
+}
+
+// Answers and cancellations of the same calls at the same moment, from different threads.
+TEST_F(InferenceCallTest, EndsOnceWhoeverComesFirst) {
+  constexpr int kCalls = 2000;
+  constexpr int kAtOnce = 20;
+  core_.Hold();
+  std::atomic<bool> stop{false};
+  std::thread answering([&] {
+    while (!stop) core_.Release();
+  });
+  for (int round = 0; round < kCalls / kAtOnce; ++round) {
+    struct Call {
+      ::grpc::ClientContext context;
+      inference::ModelInferRequest request = InferRequest();
+      inference::ModelInferResponse response;
+      std::promise<::grpc::Status> done;
+    };
+    std::vector<Call> calls(kAtOnce);
+    for (Call& call : calls) {
+      inference_->async()->ModelInfer(
+          &call.context, &call.request, &call.response,
+          [&call](::grpc::Status status) { call.done.set_value(std::move(status)); });
+    }
+    // A little later for each round, so that the race is lost and won at every stage.
+    std::this_thread::sleep_for(std::chrono::microseconds(10 * round));
+    for (Call& call : calls) call.context.TryCancel();
+    for (Call& call : calls) {
+      const ::grpc::StatusCode code = call.done.get_future().get().error_code();
+      EXPECT_TRUE(code == ::grpc::StatusCode::OK || code == ::grpc::StatusCode::CANCELLED) << code;
+    }
+  }
+  // Calls cancelled before they reached the server were never counted; the rest once.
+  EXPECT_TRUE(server_->WaitUntilIdle(SteadyClock::now() + seconds(10)));
+  server_->Shutdown(SteadyClock::now() + seconds(10));
+  stop = true;
+  answering.join();
+  EXPECT_EQ(observer_.rpcs().size(), observer_.inferences().size());
+  EXPECT_LE(observer_.rpcs().size(), static_cast<std::size_t>(kCalls));
+  EXPECT_GT(observer_.rpcs().size(), 0u);
+}
+
+}  // namespace
+}  // namespace reprise::server::grpc
