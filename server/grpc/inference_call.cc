@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "server/grpc/deadline.h"
 #include "server/grpc/status.h"
 
 namespace reprise::server::grpc {
@@ -66,7 +67,8 @@ void InferenceCall::Run(const InferenceMethod& method, const ::grpc::ByteBuffer&
   }
   auto request = std::make_unique<InferenceRequest>();
   request->arrival = arrival_;
-  request->deadline = SteadyDeadline(*context_, arrival_);
+  caller_deadline_ = SteadyDeadline(*context_, arrival_);
+  request->deadline = caller_deadline_;
   InferenceMethod::Encode encode;
   absl::Status decoded = method.decode(bytes, request.get(), &encode);
   request->client_key = ClientKey(*context_, service_.client_key_metadata);
@@ -115,9 +117,7 @@ void InferenceCall::End(const absl::Status& status) {
 void InferenceCall::OnCancel() {
   cancellation_->Cancel();
   if (!Claim()) return;
-  // gRPC has one signal for both. A caller that gives up in the instant of its deadline sees its
-  // own verdict anyway.
-  const bool late = context_->deadline() <= std::chrono::system_clock::now();
+  const bool late = EndedByDeadline(arrival_, caller_deadline_, SteadyClock::now());
   Report(late ? absl::DeadlineExceededError("the deadline passed before the answer was ready")
               : absl::CancelledError("the caller cancelled the request"),
          {});

@@ -76,7 +76,8 @@ class InferenceCall final : public ::grpc::ServerUnaryReactor,
   // Written by Run before anybody else knows the call; read by the winner.
   std::string model_;
   std::chrono::nanoseconds decode_{0};
-  SteadyClock::time_point deadline_ = SteadyClock::time_point::max();
+  SteadyClock::time_point caller_deadline_ = SteadyClock::time_point::max();  // gRPC's
+  SteadyClock::time_point deadline_ = SteadyClock::time_point::max();  // with the request's own
   InferenceMethod::Encode encode_;
 
   std::atomic<bool> finished_{false};

@@ -1,0 +1,65 @@
+#include <cstdint>
+#include <span>
+#include <string>
+
+#include "engine/check.h"
+#include "google/protobuf/stubs/logging.h"
+#include "server/grpc/infer_codec.h"
+#include "tests/fuzz/fuzz_targets.h"
+
+namespace reprise::fuzz {
+namespace {
+
+// What server/request/tensor.h promises to every room behind the codec.
+void CheckTensor(const server::Tensor& tensor) {
+  std::int64_t count = 1;
+  bool empty = false;
+  for (const std::int64_t dim : tensor.shape) {
+    REPRISE_CHECK(dim >= 0);
+    if (dim == 0) empty = true;
+    if (dim != 0) REPRISE_CHECK(!__builtin_mul_overflow(count, dim, &count));
+  }
+  if (empty) count = 0;
+  if (tensor.datatype == server::DataType::kBytes) {
+    REPRISE_CHECK(tensor.raw.empty());
+    REPRISE_CHECK(static_cast<std::int64_t>(tensor.elements.size()) == count);
+  } else {
+    REPRISE_CHECK(tensor.elements.empty());
+    const auto element_bytes = static_cast<std::int64_t>(server::SizeOf(tensor.datatype));
+    REPRISE_CHECK(static_cast<std::int64_t>(tensor.raw.size()) == count * element_bytes);
+  }
+}
+
+}  // namespace
+
+void FuzzModelInferRequest(std::span<const std::uint8_t> input) {
+  // One line per text that is not UTF-8 would bury everything else.
+  const google::protobuf::LogSilencer silencer;
+  inference::ModelInferRequest message;
+  if (!message.ParseFromArray(input.data(), static_cast<int>(input.size()))) return;
+  server::InferenceRequest request;
+  server::grpc::ReplyWishes wishes;
+  const absl::Status decoded = server::grpc::DecodeModelInfer(message, &request, &wishes);
+  if (!decoded.ok()) {
+    REPRISE_CHECK(absl::IsInvalidArgument(decoded) || absl::IsUnimplemented(decoded));
+    return;
+  }
+  REPRISE_CHECK(request.deadline >= request.arrival);
+  REPRISE_CHECK(request.inputs.size() == static_cast<std::size_t>(message.inputs_size()));
+  for (const server::Tensor& tensor : request.inputs) CheckTensor(tensor);
+
+  // A reply that echoes the inputs can always be written, one raw entry for each.
+  server::InferenceReply reply;
+  reply.outputs = std::move(request.inputs);
+  const std::size_t outputs = reply.outputs.size();
+  inference::ModelInferResponse response;
+  const absl::Status encoded =
+      server::grpc::EncodeModelInfer(std::move(reply), wishes, {"a", "b"}, &response);
+  if (!encoded.ok()) {
+    REPRISE_CHECK(absl::IsInvalidArgument(encoded) && !wishes.classifications.empty());
+    return;
+  }
+  REPRISE_CHECK(response.raw_output_contents_size() == static_cast<int>(outputs));
+}
+
+}  // namespace reprise::fuzz
