@@ -1,0 +1,21 @@
+// What a fuzzer calls with arbitrary bytes; an input that must not be possible ends the process.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+namespace reprise::fuzz {
+
+// A whole safetensors file: whatever it says, what is accepted lies within it and can be read.
+void FuzzSafetensors(std::span<const std::uint8_t> input);
+// The text of config.json and of sentence-transformers' files: what is accepted is written and read
+// back the same, and has tensors that can be counted.
+void FuzzBertConfig(std::span<const std::uint8_t> input);
+// Two bytes for layers and heads, then the value of attention_reuse: an accepted plan keeps the
+// promises of reuse_plan.h.
+void FuzzReusePlan(std::span<const std::uint8_t> input);
+// A ModelInferRequest as it arrives: what is decoded keeps the promises of tensor.h and can be sent
+// back. Only where the server is built.
+void FuzzModelInferRequest(std::span<const std::uint8_t> input);
+
+}  // namespace reprise::fuzz
