@@ -42,8 +42,9 @@ void ExpectClose(const std::vector<Answer>& answers, const std::vector<BertOutpu
   ASSERT_EQ(answers.size(), expected.size());
   for (std::size_t index = 0; index < answers.size(); ++index) {
     SCOPED_TRACE("sequence " + std::to_string(index));
-    EXPECT_THAT(answers[index].last_hidden_state,
-                AllClose(expected[index].last_hidden_state.data, tolerance.last_hidden_state));
+    EXPECT_THAT(
+        answers[index].last_hidden_state,
+        AllClose(reference::Flat(expected[index].last_hidden_state), tolerance.last_hidden_state));
     EXPECT_THAT(answers[index].sentence_embedding,
                 AllClose(expected[index].sentence_embedding, tolerance.sentence_embedding));
     EXPECT_THAT(answers[index].pooler_output,

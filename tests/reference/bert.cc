@@ -9,47 +9,28 @@
 namespace reprise::reference {
 namespace {
 
-constexpr double kPi = 3.14159265358979323846;
-
 Matrix Dense(const Matrix& x, const DenseWeights& dense) {
-  Matrix y(x.rows, dense.weight.rows);
-  for (int row = 0; row < x.rows; ++row) {
-    for (int out = 0; out < dense.weight.rows; ++out) {
-      double sum = dense.bias[out];
-      for (int in = 0; in < x.cols; ++in) sum += x(row, in) * dense.weight(out, in);
-      y(row, out) = sum;
-    }
-  }
-  return y;
+  return Linear(x, dense.weight, dense.bias);
 }
 
-Matrix LayerNorm(const Matrix& x, const LayerNormWeights& norm, double eps) {
-  Matrix y(x.rows, x.cols);
-  for (int row = 0; row < x.rows; ++row) {
-    double mean = 0;
-    for (int col = 0; col < x.cols; ++col) mean += x(row, col) / x.cols;
-    double variance = 0;
-    for (int col = 0; col < x.cols; ++col) variance += std::pow(x(row, col) - mean, 2) / x.cols;
-    for (int col = 0; col < x.cols; ++col) {
-      y(row, col) =
-          (x(row, col) - mean) / std::sqrt(variance + eps) * norm.gamma[col] + norm.beta[col];
-    }
-  }
-  return y;
+Matrix Normalize(const Matrix& x, const LayerNormWeights& norm, double eps) {
+  return LayerNorm(x, norm.gamma, norm.beta, eps);
 }
 
 Matrix Add(const Matrix& a, const Matrix& b) {
   Matrix sum = a;
-  for (size_t i = 0; i < sum.data.size(); ++i) sum.data[i] += b.data[i];
+  for (size_t row = 0; row < a.size(); ++row) {
+    for (size_t column = 0; column < a[row].size(); ++column) sum[row][column] += b[row][column];
+  }
   return sum;
 }
 
 double Activate(double x, Activation activation) {
   switch (activation) {
     case Activation::kGeluErf:
-      return 0.5 * x * (1 + std::erf(x / std::sqrt(2.0)));
+      return GeluErf(x);
     case Activation::kGeluTanh:
-      return 0.5 * x * (1 + std::tanh(std::sqrt(2 / kPi) * (x + 0.044715 * x * x * x)));
+      return GeluTanh(x);
     case Activation::kRelu:
       return std::max(x, 0.0);
   }
@@ -58,55 +39,45 @@ double Activate(double x, Activation activation) {
 
 Matrix Embed(const BertModel& model, const Sequence& sequence) {
   const BertWeights& weights = model.weights;
-  Matrix sum(sequence.size(), model.config.hidden_size);
+  Matrix sum = Zeros(sequence.size(), model.config.hidden_size);
   for (int token = 0; token < sequence.size(); ++token) {
-    for (int col = 0; col < sum.cols; ++col) {
-      sum(token, col) = weights.word_embeddings(sequence.ids[token], col) +
-                        weights.position_embeddings(sequence.position_ids[token], col) +
-                        weights.token_type_embeddings(sequence.type_ids[token], col);
+    for (int column = 0; column < model.config.hidden_size; ++column) {
+      sum[token][column] = weights.word_embeddings[sequence.ids[token]][column] +
+                           weights.position_embeddings[sequence.position_ids[token]][column] +
+                           weights.token_type_embeddings[sequence.type_ids[token]][column];
     }
   }
-  return LayerNorm(sum, weights.embedding_norm, model.config.layer_norm_eps);
+  return Normalize(sum, weights.embedding_norm, model.config.layer_norm_eps);
 }
 
-// attention_scores[i, j] = query_i . key_j / sqrt(head_dim) + bias, -inf where column j is masked,
-// for the head whose blocks stand at place `rank` of query, key and the relative position table.
-Matrix AttentionScores(const BertConfig& config, const BertLayerWeights& layer, const Matrix& query,
-                       const Matrix& key, int rank, const std::vector<int>& positions,
-                       const std::vector<int>& mask) {
-  const int first = rank * config.head_dim();
-  Matrix scores(query.rows, key.rows);
-  for (int i = 0; i < query.rows; ++i) {
-    for (int j = 0; j < key.rows; ++j) {
-      double dot = 0;
-      for (int c = first; c < first + config.head_dim(); ++c) dot += query(i, c) * key(j, c);
-      scores(i, j) = dot / std::sqrt(static_cast<double>(config.head_dim()));
-      if (config.relative_position_max > 0) {
-        const int max = config.relative_position_max;
-        const int distance = std::clamp(positions[j] - positions[i] + max - 1, 0, 2 * max - 2);
-        scores(i, j) += layer.relative_position_bias(rank, distance);
+// The columns of head `place`, head_dim of them.
+Matrix HeadColumns(const Matrix& x, int place, int head_dim) {
+  Matrix columns;
+  for (const std::vector<double>& row : x) {
+    columns.emplace_back(row.begin() + place * head_dim, row.begin() + (place + 1) * head_dim);
+  }
+  return columns;
+}
+
+// What is added to the scaled scores of query i and key j: table[clip(j - i + M - 1)] when there is
+// a relative position table of 2M-1 entries, and -infinity where key j is masked.
+Matrix ScoreBias(const std::vector<double>& table, const std::vector<int>& positions,
+                 const std::vector<int>& mask) {
+  const int num_tokens = static_cast<int>(mask.size());
+  const int max = (static_cast<int>(table.size()) + 1) / 2;
+  Matrix bias = Zeros(num_tokens, num_tokens);
+  for (int i = 0; i < num_tokens; ++i) {
+    for (int j = 0; j < num_tokens; ++j) {
+      if (!table.empty()) {
+        bias[i][j] = table[std::clamp(positions[j] - positions[i] + max - 1, 0, 2 * max - 2)];
       }
-      if (mask[j] == 0) scores(i, j) = -std::numeric_limits<double>::infinity();
+      if (mask[j] == 0) bias[i][j] = -std::numeric_limits<double>::infinity();
     }
   }
-  return scores;
+  return bias;
 }
 
-// Softmax over the last axis: one distribution over keys per query.
-Matrix Softmax(const Matrix& scores) {
-  Matrix probs(scores.rows, scores.cols);
-  for (int i = 0; i < scores.rows; ++i) {
-    double max = -std::numeric_limits<double>::infinity();
-    for (int j = 0; j < scores.cols; ++j) max = std::max(max, scores(i, j));
-    double sum = 0;
-    for (int j = 0; j < scores.cols; ++j) sum += std::exp(scores(i, j) - max);
-    for (int j = 0; j < scores.cols; ++j) probs(i, j) = std::exp(scores(i, j) - max) / sum;
-  }
-  return probs;
-}
-
-// The probabilities each head of `layer` uses: computed from x, or copied from
-// `earlier[layer][head]`.
+// The probabilities each head of `layer` uses: computed from x, or those of `earlier[layer][head]`.
 std::vector<Matrix> LayerProbs(const BertModel& model, int layer, const Matrix& x,
                                const Sequence& sequence, const std::vector<int>& mask,
                                const std::vector<std::vector<Matrix>>& earlier) {
@@ -119,9 +90,13 @@ std::vector<Matrix> LayerProbs(const BertModel& model, int layer, const Matrix& 
   if (!computed.empty()) {
     const Matrix query = Dense(x, weights.query);
     const Matrix key = Dense(x, weights.key);
-    for (size_t rank = 0; rank < computed.size(); ++rank) {
-      probs[computed[rank]] = Softmax(AttentionScores(
-          config, weights, query, key, static_cast<int>(rank), sequence.position_ids, mask));
+    const double scale = 1 / std::sqrt(static_cast<double>(config.head_dim()));
+    for (int place = 0; place < static_cast<int>(computed.size()); ++place) {
+      std::vector<double> table;
+      if (config.relative_position_max > 0) table = weights.relative_position_bias[place];
+      probs[computed[place]] = AttentionProbs(HeadColumns(query, place, config.head_dim()),
+                                              HeadColumns(key, place, config.head_dim()), scale,
+                                              ScoreBias(table, sequence.position_ids, mask));
     }
   }
   for (int head = 0; head < config.num_heads; ++head) {
@@ -135,20 +110,21 @@ std::vector<Matrix> LayerProbs(const BertModel& model, int layer, const Matrix& 
 Matrix AttentionOutput(const BertConfig& config, const BertLayerWeights& layer, const Matrix& x,
                        const std::vector<Matrix>& probs) {
   const Matrix value = Dense(x, layer.value);
-  Matrix context(x.rows, config.hidden_size);
+  Matrix contexts(x.size());
   for (int head = 0; head < config.num_heads; ++head) {
-    for (int i = 0; i < x.rows; ++i) {
-      for (int c = head * config.head_dim(); c < (head + 1) * config.head_dim(); ++c) {
-        for (int j = 0; j < x.rows; ++j) context(i, c) += probs[head](i, j) * value(j, c);
-      }
+    const Matrix context = Context(probs[head], HeadColumns(value, head, config.head_dim()));
+    for (size_t row = 0; row < x.size(); ++row) {
+      contexts[row].insert(contexts[row].end(), context[row].begin(), context[row].end());
     }
   }
-  return Dense(context, layer.attention_output);
+  return Dense(contexts, layer.attention_output);
 }
 
 Matrix FeedForward(const BertConfig& config, const BertLayerWeights& layer, const Matrix& x) {
   Matrix intermediate = Dense(x, layer.intermediate);
-  for (double& value : intermediate.data) value = Activate(value, config.activation);
+  for (std::vector<double>& row : intermediate) {
+    for (double& value : row) value = Activate(value, config.activation);
+  }
   return Dense(intermediate, layer.output);
 }
 
@@ -164,33 +140,28 @@ Matrix Block(const BertModel& model, int layer, const Matrix& x, const Sequence&
   Matrix y = x;
   std::vector<Matrix> probs;
   if (config.source_map().has_attention[layer]) {
-    const Matrix input = config.norm_first ? LayerNorm(x, weights.attention_norm, eps) : x;
+    const Matrix input = config.norm_first ? Normalize(x, weights.attention_norm, eps) : x;
     probs = LayerProbs(model, layer, input, sequence, mask, *attention_probs);
     y = Add(x, AttentionOutput(config, weights, input, probs));
-    if (!config.norm_first) y = LayerNorm(y, weights.attention_norm, eps);
+    if (!config.norm_first) y = Normalize(y, weights.attention_norm, eps);
   }
   attention_probs->push_back(std::move(probs));
 
-  const Matrix input = config.norm_first ? LayerNorm(y, weights.output_norm, eps) : y;
+  const Matrix input = config.norm_first ? Normalize(y, weights.output_norm, eps) : y;
   const Matrix z = Add(y, FeedForward(config, weights, input));
-  return config.norm_first ? z : LayerNorm(z, weights.output_norm, eps);
-}
-
-Matrix Row(const Matrix& x, int row) {
-  Matrix one(1, x.cols);
-  for (int col = 0; col < x.cols; ++col) one(0, col) = x(row, col);
-  return one;
+  return config.norm_first ? z : Normalize(z, weights.output_norm, eps);
 }
 
 std::vector<double> SentenceEmbedding(const BertConfig& config, const Matrix& hidden,
                                       const std::vector<int>& mask, int first_real) {
-  std::vector<double> embedding = Row(hidden, first_real).data;
+  std::vector<double> embedding = hidden[first_real];
   if (config.pooling == Pooling::kMean) {
     const auto num_real = static_cast<double>(std::count(mask.begin(), mask.end(), 1));
-    for (int col = 0; col < hidden.cols; ++col) {
+    for (int col = 0; col < config.hidden_size; ++col) {
       embedding[col] = 0;
-      for (int row = 0; row < hidden.rows; ++row)
-        embedding[col] += mask[row] * hidden(row, col) / num_real;
+      for (size_t row = 0; row < hidden.size(); ++row) {
+        embedding[col] += mask[row] * hidden[row][col] / num_real;
+      }
     }
   }
   if (config.normalize_embedding) {
@@ -242,23 +213,23 @@ BertOutputs ForwardWithLayerMasks(const BertModel& model, const Sequence& padded
   for (int layer = 0; layer < config.num_layers; ++layer) {
     x = Block(model, layer, x, padded, layer_masks[layer], &outputs.attention_probs);
   }
-  if (config.final_layer_norm) x = LayerNorm(x, model.weights.final_norm, config.layer_norm_eps);
+  if (config.final_layer_norm) {
+    x = Normalize(x, model.weights.final_norm, config.layer_norm_eps);
+  }
 
   const int first_real = static_cast<int>(std::find(mask.begin(), mask.end(), 1) - mask.begin());
   if (config.has_pooler) {
-    outputs.pooler_output = Dense(Row(x, first_real), model.weights.pooler).data;
+    outputs.pooler_output = Dense({x[first_real]}, model.weights.pooler)[0];
     for (double& value : outputs.pooler_output) value = std::tanh(value);
   }
   if (config.num_labels > 0) {
-    Matrix pooled(1, config.hidden_size);
-    pooled.data = outputs.pooler_output;
-    outputs.logits = Dense(pooled, model.weights.classifier).data;
+    outputs.logits = Dense({outputs.pooler_output}, model.weights.classifier)[0];
   }
   if (config.pooling != Pooling::kNone)
     outputs.sentence_embedding = SentenceEmbedding(config, x, mask, first_real);
 
-  for (int row = 0; row < x.rows; ++row) {
-    for (int col = 0; col < x.cols; ++col) x(row, col) *= mask[row];
+  for (size_t row = 0; row < x.size(); ++row) {
+    for (double& value : x[row]) value *= mask[row];
   }
   outputs.last_hidden_state = std::move(x);
   return outputs;

@@ -11,22 +11,10 @@
 #include <string>
 #include <vector>
 
+#include "tests/reference/ops.h"
 #include "tests/reference/source_map.h"
 
 namespace reprise::reference {
-
-// Row-major [rows, cols].
-struct Matrix {
-  Matrix() = default;
-  Matrix(int num_rows, int num_cols)
-      : rows(num_rows), cols(num_cols), data(static_cast<size_t>(num_rows) * num_cols, 0.0) {}
-  double& operator()(int row, int col) { return data[static_cast<size_t>(row) * cols + col]; }
-  double operator()(int row, int col) const { return data[static_cast<size_t>(row) * cols + col]; }
-
-  int rows = 0;
-  int cols = 0;
-  std::vector<double> data;
-};
 
 enum class Activation { kGeluErf, kGeluTanh, kRelu };
 enum class Pooling { kNone, kMean, kCls };

@@ -13,13 +13,7 @@
 namespace reprise::reference {
 namespace {
 
-Matrix MakeMatrix(int rows, int cols, std::vector<double> values) {
-  Matrix matrix(rows, cols);
-  matrix.data = std::move(values);
-  return matrix;
-}
-
-DenseWeights Identity2() { return {MakeMatrix(2, 2, {1, 0, 0, 1}), {0, 0}}; }
+DenseWeights Identity2() { return {{{1, 0}, {0, 1}}, {0, 0}}; }
 LayerNormWeights Plain2() { return {{1, 1}, {0, 0}}; }
 
 // One layer, one head, two features, every projection the identity, no feed-forward contribution.
@@ -35,15 +29,15 @@ BertModel TinyModel() {
   model.config.type_vocab_size = 1;
   model.config.norm_first = true;
   BertWeights& weights = model.weights;
-  weights.word_embeddings = MakeMatrix(2, 2, {3, 1, 0, 5});  // ids 0 and 1 become (1,-1), (-1,1)
-  weights.position_embeddings = Matrix(4, 2);
-  weights.token_type_embeddings = Matrix(1, 2);
+  weights.word_embeddings = {{3, 1}, {0, 5}};  // ids 0 and 1 become (1,-1), (-1,1)
+  weights.position_embeddings = Zeros(4, 2);
+  weights.token_type_embeddings = Zeros(1, 2);
   weights.embedding_norm = Plain2();
   BertLayerWeights layer;
   layer.query = layer.key = layer.value = layer.attention_output = Identity2();
   layer.attention_norm = layer.output_norm = Plain2();
-  layer.intermediate = {Matrix(1, 2), {0}};
-  layer.output = {Matrix(2, 1), {0, 0}};
+  layer.intermediate = {Zeros(1, 2), {0}};
+  layer.output = {Zeros(2, 1), {0, 0}};
   weights.layers = {layer};
   return model;
 }
@@ -53,22 +47,22 @@ TEST(BertReferenceTest, AgreesWithAttentionWorkedOutByHand) {
   // Scores are +-2 / sqrt(2), so a token gives itself e^s / (e^s + e^-s) with s = sqrt(2).
   const double own =
       std::exp(std::sqrt(2.0)) / (std::exp(std::sqrt(2.0)) + std::exp(-std::sqrt(2.0)));
-  EXPECT_THAT(outputs.attention_probs[0][0].data,
+  EXPECT_THAT(Flat(outputs.attention_probs[0][0]),
               AllClose(std::vector<double>{own, 1 - own, 1 - own, own}, kDouble));
   // Residual plus context: (1,-1) + own (1,-1) + (1-own) (-1,1) = 2 own (1,-1).
-  EXPECT_THAT(outputs.last_hidden_state.data,
+  EXPECT_THAT(Flat(outputs.last_hidden_state),
               AllClose(std::vector<double>{2 * own, -2 * own, -2 * own, 2 * own}, kDouble));
 }
 
 TEST(BertReferenceTest, PostNormNormalisesWhatPreNormLeaves) {
   BertModel model = TinyModel();
   model.config.norm_first = false;
-  EXPECT_THAT(Forward(model, MakeSequence({0, 1})).last_hidden_state.data,
+  EXPECT_THAT(Flat(Forward(model, MakeSequence({0, 1})).last_hidden_state),
               AllClose(std::vector<double>{1, -1, -1, 1}, kDouble));
   model.config.norm_first = true;
   model.config.final_layer_norm = true;
   model.weights.final_norm = Plain2();
-  EXPECT_THAT(Forward(model, MakeSequence({0, 1})).last_hidden_state.data,
+  EXPECT_THAT(Flat(Forward(model, MakeSequence({0, 1})).last_hidden_state),
               AllClose(std::vector<double>{1, -1, -1, 1}, kDouble));
 }
 
@@ -85,12 +79,12 @@ TEST(BertReferenceTest, ActivationsHaveTheirKnownValues) {
     BertModel model = TinyModel();
     model.config.activation = one.activation;
     BertLayerWeights& layer = model.weights.layers[0];
-    layer.attention_output.weight = Matrix(2, 2);
-    layer.intermediate.weight = MakeMatrix(1, 2, {1, 0});  // the first feature, 1 or -1
-    layer.output.weight = MakeMatrix(2, 1, {1, 0});        // added to the first feature
+    layer.attention_output.weight = Zeros(2, 2);
+    layer.intermediate.weight = {{1, 0}};  // the first feature, 1 or -1
+    layer.output.weight = {{1}, {0}};      // added to the first feature
     const Matrix hidden = Forward(model, MakeSequence({0, 1})).last_hidden_state;
-    EXPECT_NEAR(hidden(0, 0) - 1, one.at_one, 1e-10);
-    EXPECT_NEAR(hidden(1, 0) + 1, one.at_minus_one, 1e-10);
+    EXPECT_NEAR(hidden[0][0] - 1, one.at_one, 1e-10);
+    EXPECT_NEAR(hidden[1][0] + 1, one.at_minus_one, 1e-10);
   }
 }
 
@@ -98,19 +92,18 @@ TEST(BertReferenceTest, RelativePositionsAreClippedAtTheEndsOfTheTable) {
   BertModel model = TinyModel();
   model.config.relative_position_max = 2;
   // Distances <= -1, 0, >= 1; with query 0 the scores are the table's entries alone.
-  model.weights.layers[0].query.weight = Matrix(2, 2);
-  model.weights.layers[0].relative_position_bias =
-      MakeMatrix(1, 3, {std::log(1), std::log(2), std::log(3)});
+  model.weights.layers[0].query.weight = Zeros(2, 2);
+  model.weights.layers[0].relative_position_bias = {{std::log(1), std::log(2), std::log(3)}};
   const Matrix probs = Forward(model, MakeSequence({0, 1, 0})).attention_probs[0][0];
-  EXPECT_THAT(probs.data, AllClose(std::vector<double>{2. / 8, 3. / 8, 3. / 8,  //
-                                                       1. / 6, 2. / 6, 3. / 6,  //
-                                                       1. / 4, 1. / 4, 2. / 4},
-                                   kDouble));
+  EXPECT_THAT(Flat(probs), AllClose(std::vector<double>{2. / 8, 3. / 8, 3. / 8,  //
+                                                        1. / 6, 2. / 6, 3. / 6,  //
+                                                        1. / 4, 1. / 4, 2. / 4},
+                                    kDouble));
 }
 
 TEST(BertReferenceTest, PoolingTakesTheMeanOrTheFirstRealToken) {
   BertModel model = TinyModel();
-  model.weights.layers[0].attention_output.weight = Matrix(2, 2);  // hidden = embeddings, +-1
+  model.weights.layers[0].attention_output.weight = Zeros(2, 2);  // hidden = embeddings, +-1
   model.config.pooling = Pooling::kMean;
   const std::vector<int> mask = {0, 1, 1, 1};
   const Sequence padded = MakeSequence({0, 1, 0, 1});
@@ -126,11 +119,11 @@ TEST(BertReferenceTest, PoolingTakesTheMeanOrTheFirstRealToken) {
 
 TEST(BertReferenceTest, LogitsComeFromThePoolersOutput) {
   BertModel model = TinyModel();
-  model.weights.layers[0].attention_output.weight = Matrix(2, 2);
+  model.weights.layers[0].attention_output.weight = Zeros(2, 2);
   model.config.has_pooler = true;
-  model.weights.pooler = {MakeMatrix(2, 2, {1, 0, 0, 2}), {0.5, 0}};
+  model.weights.pooler = {{{1, 0}, {0, 2}}, {0.5, 0}};
   model.config.num_labels = 1;
-  model.weights.classifier = {MakeMatrix(1, 2, {10, 1}), {3}};
+  model.weights.classifier = {{{10, 1}}, {3}};
   const BertOutputs outputs = Forward(model, MakeSequence({0, 1}));
   EXPECT_THAT(outputs.pooler_output,
               AllClose(std::vector<double>{std::tanh(1.5), std::tanh(-2)}, kDouble));
@@ -158,13 +151,13 @@ TEST_P(RandomBertReferenceTest, PackingAPaddedRowChangesNothing) {
   for (int row = 0; row < length; ++row) {
     for (int col = 0; col < model.config.hidden_size; ++col) {
       if (mask[row] == 1) {
-        real_rows.push_back(masked.last_hidden_state(row, col));
+        real_rows.push_back(masked.last_hidden_state[row][col]);
       } else {
-        EXPECT_EQ(masked.last_hidden_state(row, col), 0);
+        EXPECT_EQ(masked.last_hidden_state[row][col], 0);
       }
     }
   }
-  EXPECT_THAT(packed.last_hidden_state.data, AllClose(real_rows, kDouble));
+  EXPECT_THAT(Flat(packed.last_hidden_state), AllClose(real_rows, kDouble));
   EXPECT_THAT(packed.pooler_output, AllClose(masked.pooler_output, kDouble));
   EXPECT_THAT(packed.sentence_embedding, AllClose(masked.sentence_embedding, kDouble));
   EXPECT_THAT(packed.logits, AllClose(masked.logits, kDouble));
@@ -176,11 +169,11 @@ TEST_P(RandomBertReferenceTest, EachRowOfProbabilitiesIsADistribution) {
   const BertOutputs outputs = Forward(model, RandomSequence(model.config, 12, random_));
   for (const std::vector<Matrix>& layer : outputs.attention_probs) {
     for (const Matrix& probs : layer) {
-      for (int row = 0; row < probs.rows; ++row) {
+      for (const std::vector<double>& row : probs) {
         double sum = 0;
-        for (int col = 0; col < probs.cols; ++col) {
-          EXPECT_GE(probs(row, col), 0);
-          sum += probs(row, col);
+        for (const double prob : row) {
+          EXPECT_GE(prob, 0);
+          sum += prob;
         }
         EXPECT_NEAR(sum, 1, 1e-12);
       }
@@ -200,8 +193,8 @@ TEST_P(RandomBertReferenceTest, AReuseHeadUsesTheMatrixOfItsResolvedSource) {
     if (!map.has_attention[layer]) continue;
     for (int head = 0; head < config.num_heads; ++head) {
       const HeadRef source = Resolve(map, {layer, head});
-      EXPECT_EQ(outputs.attention_probs[layer][head].data,
-                outputs.attention_probs[source.layer][source.head].data);
+      EXPECT_EQ(outputs.attention_probs[layer][head],
+                outputs.attention_probs[source.layer][source.head]);
     }
   }
 }
@@ -213,7 +206,7 @@ TEST_P(RandomBertReferenceTest, NoReusedHeadsEqualsTheExactModel) {
   const Sequence sequence = RandomSequence(config, 11, random_);
   const BertOutputs exact = Forward(model, sequence);
   model.config.reuse = {ReuseRecipe::Kind::kProposed, 0, config.num_layers - 1, {}};
-  EXPECT_EQ(Forward(model, sequence).last_hidden_state.data, exact.last_hidden_state.data);
+  EXPECT_EQ(Flat(Forward(model, sequence).last_hidden_state), Flat(exact.last_hidden_state));
 }
 
 TEST_P(RandomBertReferenceTest, ReuseIsVisibleInTheOutput) {
@@ -223,8 +216,8 @@ TEST_P(RandomBertReferenceTest, ReuseIsVisibleInTheOutput) {
   const BertModel model = RandomModel(config, NumberFormat::kF32, random_);
   const Sequence sequence = RandomSequence(config, 16, random_);
   const BertModel exact = WithAllHeadsComputed(model, NumberFormat::kF32, random_);
-  const std::vector<double> reused_state = Forward(model, sequence).last_hidden_state.data;
-  const std::vector<double> exact_state = Forward(exact, sequence).last_hidden_state.data;
+  const std::vector<double> reused_state = Flat(Forward(model, sequence).last_hidden_state);
+  const std::vector<double> exact_state = Flat(Forward(exact, sequence).last_hidden_state);
   // Far above any tolerance of the table: an engine that ignored the plan could not pass.
   EXPECT_THAT(reused_state, ::testing::Not(AllClose(exact_state, Tolerance{0.2, 0})));
 }
@@ -241,11 +234,11 @@ TEST_P(RandomBertReferenceTest, AFullReuseLayerIgnoresItsOwnMask) {
   const BertOutputs same = ForwardWithLayerMasks(model, padded, all, layer_masks);
 
   layer_masks[1] = layer_masks[2] = std::vector<int>{0, 0, 0, 0, 0, 0, 0, 0, 0, 1};
-  EXPECT_EQ(ForwardWithLayerMasks(model, padded, all, layer_masks).last_hidden_state.data,
-            same.last_hidden_state.data);
+  EXPECT_EQ(Flat(ForwardWithLayerMasks(model, padded, all, layer_masks).last_hidden_state),
+            Flat(same.last_hidden_state));
   layer_masks[3] = layer_masks[1];
-  EXPECT_NE(ForwardWithLayerMasks(model, padded, all, layer_masks).last_hidden_state.data,
-            same.last_hidden_state.data);
+  EXPECT_NE(Flat(ForwardWithLayerMasks(model, padded, all, layer_masks).last_hidden_state),
+            Flat(same.last_hidden_state));
 }
 
 TEST_P(RandomBertReferenceTest, TheMaskOfAFullReuseLayerIsThatOfItsSource) {
@@ -257,9 +250,9 @@ TEST_P(RandomBertReferenceTest, TheMaskOfAFullReuseLayerIsThatOfItsSource) {
   const std::vector<int> mask = {1, 0, 1, 1, 0, 1};
   const BertOutputs outputs = ForwardMasked(model, padded, mask);
   for (const Matrix& probs : outputs.attention_probs[1]) {
-    for (int row = 0; row < probs.rows; ++row) {
-      EXPECT_EQ(probs(row, 1), 0);
-      EXPECT_EQ(probs(row, 4), 0);
+    for (const std::vector<double>& row : probs) {
+      EXPECT_EQ(row[1], 0);
+      EXPECT_EQ(row[4], 0);
     }
   }
 }
@@ -269,8 +262,8 @@ TEST(BertReferenceTest, ASkippedLayerIsItsFeedForwardAlone) {
   model.config.num_layers = 2;
   model.config.reuse = {ReuseRecipe::Kind::kSkip, 0, 1, {}};
   BertLayerWeights skipped;
-  skipped.intermediate = {MakeMatrix(1, 2, {1, 0}), {0}};
-  skipped.output = {MakeMatrix(2, 1, {0, 1}), {0, 0}};
+  skipped.intermediate = {{{1, 0}}, {0}};
+  skipped.output = {{{0}, {1}}, {0, 0}};
   skipped.output_norm = Plain2();
   model.config.activation = Activation::kRelu;
   const Matrix before = Forward(TinyModel(), MakeSequence({0, 1})).last_hidden_state;
@@ -278,8 +271,8 @@ TEST(BertReferenceTest, ASkippedLayerIsItsFeedForwardAlone) {
   const BertOutputs outputs = Forward(model, MakeSequence({0, 1}));
   // LN(y) is (1,-1) and (-1,1): ReLU of the first feature is added to the second.
   EXPECT_THAT(
-      outputs.last_hidden_state.data,
-      AllClose(std::vector<double>{before(0, 0), before(0, 1) + 1, before(1, 0), before(1, 1)},
+      Flat(outputs.last_hidden_state),
+      AllClose(std::vector<double>{before[0][0], before[0][1] + 1, before[1][0], before[1][1]},
                kDouble));
   EXPECT_TRUE(outputs.attention_probs[1].empty());
 }
@@ -293,9 +286,10 @@ TEST(BertReferenceTest, ScoresOfRandomModelsAreNeitherUniformNorOneHot) {
     const BertOutputs outputs = Forward(model, RandomSequence(model.config, 16, random));
     for (const std::vector<Matrix>& layer : outputs.attention_probs) {
       for (const Matrix& probs : layer) {
-        for (int row = 0; row < probs.rows; ++row, ++num_rows) {
+        for (const std::vector<double>& row : probs) {
+          ++num_rows;
           double largest = 0;
-          for (int col = 0; col < probs.cols; ++col) largest = std::max(largest, probs(row, col));
+          for (const double prob : row) largest = std::max(largest, prob);
           sum_of_largest += largest;
         }
       }

@@ -1,5 +1,6 @@
 #include "tests/reference/checkpoint_reader.h"
 
+#include <cstddef>
 #include <cstdint>
 #include <fstream>
 #include <iterator>
@@ -50,8 +51,12 @@ class TensorFile {
 
   Matrix Table(const std::string& name) const {
     const std::vector<int> shape = header_.at(name).at("shape");
-    Matrix table(shape.at(0), shape.at(1));
-    table.data = Values(name);
+    const std::vector<double> values = Values(name);
+    Matrix table;
+    for (int row = 0; row < shape.at(0); ++row) {
+      const auto first = values.begin() + static_cast<std::ptrdiff_t>(row) * shape.at(1);
+      table.emplace_back(first, first + shape.at(1));
+    }
     return table;
   }
   // Empty when the file has no such tensors: reuse layers lack some.

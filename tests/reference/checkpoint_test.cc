@@ -33,7 +33,7 @@ TEST(CheckpointTest, AWrittenModelIsReadBackWithTheSameNumbers) {
     const Sequence sequence = RandomSequence(model.config, 8, random);
     const BertOutputs expected = Forward(model, sequence);
     const BertOutputs outputs = Forward(read, sequence);
-    EXPECT_EQ(outputs.last_hidden_state.data, expected.last_hidden_state.data);
+    EXPECT_EQ(Flat(outputs.last_hidden_state), Flat(expected.last_hidden_state));
     EXPECT_EQ(outputs.sentence_embedding, expected.sentence_embedding);
     EXPECT_EQ(outputs.logits, expected.logits);
   }

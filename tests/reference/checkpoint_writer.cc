@@ -107,7 +107,8 @@ class TensorNamer {
   explicit TensorNamer(const TensorVisitor& visit) : visit_(visit) {}
 
   void Table(const std::string& name, const Matrix& table) {
-    if (!table.data.empty()) visit_(name, {table.rows, table.cols}, table.data);
+    if (table.empty()) return;
+    visit_(name, {static_cast<int>(table.size()), static_cast<int>(table[0].size())}, Flat(table));
   }
   void Dense(const std::string& name, const DenseWeights& dense) {
     Table(name + ".weight", dense.weight);

@@ -6,6 +6,14 @@
 
 namespace reprise::reference {
 
+Matrix Zeros(int rows, int columns) { return Matrix(rows, std::vector<double>(columns, 0.0)); }
+
+std::vector<double> Flat(const Matrix& matrix) {
+  std::vector<double> values;
+  for (const std::vector<double>& row : matrix) values.insert(values.end(), row.begin(), row.end());
+  return values;
+}
+
 Matrix Linear(const Matrix& x, const Matrix& weight, const std::vector<double>& bias) {
   Matrix y(x.size(), std::vector<double>(weight.size(), 0.0));
   for (std::size_t r = 0; r < x.size(); ++r) {

@@ -12,9 +12,15 @@ class WeightMaker {
  public:
   WeightMaker(NumberFormat format, Random& random) : format_(format), random_(random) {}
 
-  Matrix Normal(int rows, int cols, double standard_deviation) {
-    Matrix matrix(rows, cols);
-    for (double& value : matrix.data) value = Round(random_.Normal(standard_deviation), format_);
+  std::vector<double> Vector(int size, double standard_deviation) {
+    std::vector<double> values(size);
+    for (double& value : values) value = Round(random_.Normal(standard_deviation), format_);
+    return values;
+  }
+
+  Matrix Normal(int rows, int columns, double standard_deviation) {
+    Matrix matrix;
+    for (int row = 0; row < rows; ++row) matrix.push_back(Vector(columns, standard_deviation));
     return matrix;
   }
 
@@ -22,15 +28,15 @@ class WeightMaker {
   DenseWeights Dense(int out, int in, double gain) {
     DenseWeights dense;
     dense.weight = Normal(out, in, gain / std::sqrt(static_cast<double>(in)));
-    dense.bias = Normal(1, out, 0.1).data;
+    dense.bias = Vector(out, 0.1);
     return dense;
   }
 
   LayerNormWeights Norm(int size) {
     LayerNormWeights norm;
-    norm.gamma = Normal(1, size, 0.1).data;
+    norm.gamma = Vector(size, 0.1);
     for (double& value : norm.gamma) value = Round(1 + value, format_);
-    norm.beta = Normal(1, size, 0.1).data;
+    norm.beta = Vector(size, 0.1);
     return norm;
   }
 
@@ -202,7 +208,7 @@ BertModel WithAllHeadsComputed(const BertModel& model, NumberFormat format, Rand
   BertModel exact = model;
   exact.config.reuse = ReuseRecipe{};
   for (BertLayerWeights& layer : exact.weights.layers) {
-    if (layer.value.weight.data.empty()) {
+    if (layer.value.weight.empty()) {
       layer.value = make.Dense(model.config.hidden_size, model.config.hidden_size, 1.0);
       layer.attention_output = make.Dense(model.config.hidden_size, model.config.hidden_size, 1.0);
       layer.attention_norm = make.Norm(model.config.hidden_size);
