@@ -146,7 +146,11 @@ class GrpcServer::Impl {
       {::inference::GRPCInferenceService::service_full_name(), v1::Reprise::service_full_name(),
        ::grpc::health::v1::Health::service_full_name(),
        ::grpc::reflection::v1::ServerReflection::service_full_name(),
-       ::grpc::reflection::v1alpha::ServerReflection::service_full_name()},
+       // By way of its file: no code uses its messages, so the linker would leave the file out.
+       ::grpc::reflection::v1alpha::ServerReflectionRequest::descriptor()
+           ->file()
+           ->service(0)
+           ->full_name()},
       *google::protobuf::DescriptorPool::generated_pool()};
   ReflectionService<ReflectionV1Base> reflection_v1_{service_, answers_};
   ReflectionService<ReflectionV1AlphaBase> reflection_v1alpha_{service_, answers_};
