@@ -1,0 +1,264 @@
+"""tritonclient.grpc, unmodified, in all the ways it can ask."""
+
+import asyncio
+import queue
+import threading
+import time
+
+import numpy as np
+import pytest
+import tritonclient.grpc
+import tritonclient.grpc.aio
+from tritonclient.utils import InferenceServerException
+
+from scrape import Scrape
+
+IDS = np.array([[5, 17, 42, 9], [3, 8, 0, 0]], np.int64)
+MASK = np.array([[1, 1, 1, 1], [1, 1, 0, 0]], np.int64)
+TYPES = np.array([[0, 0, 1, 1], [0, 1, 0, 0]], np.int64)
+SENTENCES = ["A short sentence.", "And one with a few more words in it."]
+
+
+@pytest.fixture(scope="module")
+def client(server):
+    with tritonclient.grpc.InferenceServerClient(server.address) as client:
+        yield client
+
+
+def make_input(name, array, module=tritonclient.grpc):
+    datatype = "BYTES" if array.dtype == object else "INT64"
+    tensor = module.InferInput(name, list(array.shape), datatype)
+    tensor.set_data_from_numpy(array)
+    return tensor
+
+
+def texts(values=SENTENCES):
+    return make_input("text", np.array([v.encode() for v in values], dtype=object))
+
+
+def big_request():
+    """Half a second of work or more: the demo model on its longest batch."""
+    return [make_input("input_ids", np.full((8, 512), 7, np.int64))]
+
+
+def test_it_sees_a_live_and_ready_server(client):
+    assert client.is_server_live()
+    assert client.is_server_ready()
+    assert client.is_model_ready("minilm-reuse")
+    assert client.is_model_ready("tiny-versions", "2")
+
+
+def test_it_reads_the_servers_metadata(client):
+    metadata = client.get_server_metadata(as_json=True)
+    assert metadata["name"] == "reprise"
+    assert "model_configuration" in metadata["extensions"]
+
+
+def test_it_reads_a_models_metadata(client):
+    metadata = client.get_model_metadata("minilm", as_json=True)
+    assert metadata["name"] == "minilm" and metadata["versions"] == ["1"]
+    inputs = {i["name"]: (i["datatype"], i["shape"]) for i in metadata["inputs"]}
+    assert inputs == {
+        "input_ids": ("INT64", ["-1", "-1"]),
+        "attention_mask": ("INT64", ["-1", "-1"]),
+        "token_type_ids": ("INT64", ["-1", "-1"]),
+        "text": ("BYTES", ["-1", "1"]),
+    }
+    outputs = {o["name"]: (o["datatype"], o["shape"]) for o in metadata["outputs"]}
+    assert outputs == {
+        "last_hidden_state": ("FP32", ["-1", "-1", "384"]),
+        "pooler_output": ("FP32", ["-1", "384"]),
+        "sentence_embedding": ("FP32", ["-1", "384"]),
+    }
+
+
+def test_it_reads_a_models_config(client):
+    config = client.get_model_config("minilm-reuse").config
+    assert config.max_batch_size > 1
+    assert config.HasField("dynamic_batching")
+    metadata = client.get_model_metadata("minilm-reuse")
+    assert [i.name for i in config.input] == [i.name for i in metadata.inputs]
+    assert [list(i.dims) for i in config.input] == [list(i.shape[1:]) for i in metadata.inputs]
+    assert [o.name for o in config.output] == [o.name for o in metadata.outputs]
+    assert config.parameters["reprise.reuse_plan"].string_value == "3x4"
+
+
+def test_it_lists_the_models(client):
+    models = {(m.name, m.version): m.state for m in client.get_model_repository_index().models}
+    assert models[("minilm", "1")] == "READY"
+    assert ("tiny-versions", "1") in models and ("tiny-versions", "2") in models
+
+
+def test_ids_alone_mean_every_token_is_real(client):
+    result = client.infer("tiny", [make_input("input_ids", IDS)])
+    assert result.as_numpy("last_hidden_state").shape == (2, 4, 32)
+    assert result.as_numpy("last_hidden_state").all()
+
+
+def test_a_mask_and_types_are_heeded(client):
+    ids, mask, types = (
+        make_input(name, array)
+        for name, array in (("input_ids", IDS), ("attention_mask", MASK), ("token_type_ids", TYPES))
+    )
+    plain = client.infer("tiny", [ids]).as_numpy("last_hidden_state")
+    masked = client.infer("tiny", [ids, mask]).as_numpy("last_hidden_state")
+    typed = client.infer("tiny", [types, ids, mask]).as_numpy("last_hidden_state")
+    assert (masked[0] == plain[0]).all() and not (masked[1, :2] == plain[1, :2]).all()
+    assert not masked[1, 2:].any() and not typed[1, 2:].any()
+    assert not (typed[0] == masked[0]).all()
+
+
+def test_text_gives_the_sentence_embedding_unless_more_is_asked_for(client):
+    result = client.infer("minilm", [texts()])
+    assert [output.name for output in result.get_response().outputs] == ["sentence_embedding"]
+    wanted = [
+        tritonclient.grpc.InferRequestedOutput(name)
+        for name in ("last_hidden_state", "sentence_embedding")
+    ]
+    more = client.infer("minilm", [texts()], outputs=wanted)
+    assert [output.name for output in more.get_response().outputs] == [o.name() for o in wanted]
+    assert (more.as_numpy("sentence_embedding") == result.as_numpy("sentence_embedding")).all()
+
+
+def test_text_may_be_a_column(client):
+    column = np.array([[s.encode()] for s in SENTENCES], dtype=object)
+    expected = client.infer("minilm", [texts()]).as_numpy("sentence_embedding")
+    found = client.infer("minilm", [make_input("text", column)]).as_numpy("sentence_embedding")
+    assert (found == expected).all()
+
+
+def test_text_may_hold_a_zero_byte_and_may_be_empty(client):
+    result = client.infer("minilm", [texts(["before\0after", ""])])
+    assert np.isfinite(result.as_numpy("sentence_embedding")).all()
+
+
+def test_the_id_comes_back(client):
+    result = client.infer("tiny", [make_input("input_ids", IDS)], request_id="request 4711 ü")
+    assert result.get_response().id == "request 4711 ü"
+    assert client.infer("tiny", [make_input("input_ids", IDS)]).get_response().id == ""
+
+
+def test_the_latest_version_answers_unless_another_is_asked_for(client):
+    ids = [make_input("input_ids", IDS)]
+    replies = {v: client.infer("tiny-versions", ids, model_version=v) for v in ("", "1", "2")}
+    assert {v: r.get_response().model_version for v, r in replies.items()} == {
+        "": "2", "1": "1", "2": "2",
+    }
+    states = {v: r.as_numpy("last_hidden_state") for v, r in replies.items()}
+    assert (states[""] == states["2"]).all() and not (states["1"] == states["2"]).all()
+
+
+def test_classification_names_the_best_classes(client):
+    ids = [make_input("input_ids", IDS)]
+    logits = client.infer("tiny-classifier", ids).as_numpy("logits")
+    wanted = tritonclient.grpc.InferRequestedOutput("logits", class_count=2)
+    classes = client.infer("tiny-classifier", ids, outputs=[wanted]).as_numpy("logits")
+    assert logits.shape == (2, 3) and classes.shape == (2, 2)
+    names = ["calm", "lively", "stormy"]
+    for row, found in zip(logits, classes):
+        for index, element in zip(np.argsort(-row), found):
+            score, number, name = element.decode().split(":")
+            assert (np.float32(score), int(number), name) == (row[index], index, names[index])
+
+
+def test_compressed_messages_are_read(client):
+    expected = client.infer("tiny", [make_input("input_ids", IDS)]).as_numpy("last_hidden_state")
+    for algorithm in ("gzip", "deflate"):
+        result = client.infer(
+            "tiny", [make_input("input_ids", IDS)], compression_algorithm=algorithm
+        )
+        assert (result.as_numpy("last_hidden_state") == expected).all()
+
+
+def test_priority_timeout_and_sequence_parameters_are_accepted(client):
+    result = client.infer(
+        "tiny",
+        [make_input("input_ids", IDS)],
+        priority=3,
+        timeout=10_000_000,
+        sequence_id=9,
+        sequence_start=True,
+        sequence_end=True,
+        parameters={"of_the_caller": "anything"},
+    )
+    assert result.as_numpy("last_hidden_state").shape == (2, 4, 32)
+
+
+def test_async_replies_come_back_with_their_ids(client):
+    answers = queue.Queue()
+    expected = client.infer("tiny", [make_input("input_ids", IDS)]).as_numpy("last_hidden_state")
+    for number in range(40):
+        client.async_infer(
+            "tiny",
+            [make_input("input_ids", IDS)],
+            callback=lambda result, error: answers.put((result, error)),
+            request_id=str(number),
+        )
+    ids = set()
+    for _ in range(40):
+        result, error = answers.get(timeout=30)
+        assert error is None
+        assert (result.as_numpy("last_hidden_state") == expected).all()
+        ids.add(result.get_response().id)
+    assert ids == {str(number) for number in range(40)}
+
+
+def test_asyncio_replies_arrive(server, client):
+    expected = client.infer("minilm", [texts()]).as_numpy("sentence_embedding")
+
+    async def ask():
+        async with tritonclient.grpc.aio.InferenceServerClient(server.address) as aio:
+            assert await aio.is_server_ready()
+            results = await asyncio.gather(*(aio.infer("minilm", [texts()]) for _ in range(10)))
+            return [result.as_numpy("sentence_embedding") for result in results]
+
+    for found in asyncio.run(ask()):
+        assert (found == expected).all()
+
+
+def test_a_callers_deadline_ends_the_call(server, client):
+    with pytest.raises(InferenceServerException) as caught:
+        client.infer("minilm", big_request(), client_timeout=0.02)
+    assert caught.value.status() == "StatusCode.DEADLINE_EXCEEDED"
+    await_calls(server, "DEADLINE_EXCEEDED")
+
+
+def test_a_timeout_ends_a_waiting_request_while_the_executor_is_busy(client):
+    busy = threading.Event()
+    client.async_infer("minilm", big_request(), callback=lambda result, error: busy.set())
+    time.sleep(0.05)  # the blocker is running by now
+    with pytest.raises(InferenceServerException) as caught:
+        client.infer("minilm", [texts()], timeout=20_000)  # microseconds
+    assert caught.value.status() == "StatusCode.DEADLINE_EXCEEDED"
+    assert not busy.is_set(), "the answer had to wait for the executor"
+    assert busy.wait(60)
+
+
+def test_a_cancelled_call_is_answered_and_leaves_nothing_behind(server, client):
+    before = calls(server, "CANCELLED")
+    ended = threading.Event()
+    call = client.async_infer(
+        "minilm", big_request(), callback=lambda result, error: ended.set()
+    )
+    time.sleep(0.05)  # long enough to be sent, far too short to be answered
+    call.cancel()
+    assert ended.wait(30)
+    await_calls(server, "CANCELLED", before + 1)
+    deadline = time.monotonic() + 30
+    while Scrape(server.metrics_port).total("reprise_inflight_requests") > 0:
+        assert time.monotonic() < deadline, "the cancelled request is still in flight"
+        time.sleep(0.02)
+
+
+def calls(server, code):
+    return Scrape(server.metrics_port).value(
+        "reprise_requests_total", method="ModelInfer", code=code
+    )
+
+
+def await_calls(server, code, least=1):
+    """The caller knows that it gave up before the server does."""
+    deadline = time.monotonic() + 30
+    while calls(server, code) < least:
+        assert time.monotonic() < deadline, f"no call was counted as {code}"
+        time.sleep(0.02)
