@@ -1,0 +1,213 @@
+"""bench, inspect and convert: what they write, what they print, how they refuse."""
+
+import json
+import struct
+
+import pytest
+
+
+from model_repository import LABELS, TINY_CONFIG
+
+USAGE, FAILED = 2, 1
+EXACT_TINY = 16  # heads of 4 layers
+
+
+def tensor_names(checkpoint):
+    content = (checkpoint / "model.safetensors").read_bytes()
+    (size,) = struct.unpack("<Q", content[:8])
+    header = json.loads(content[8 : 8 + size])
+    return {name: entry["shape"] for name, entry in header.items() if name != "__metadata__"}
+
+
+@pytest.fixture
+def tiny_config(tmp_path):
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(TINY_CONFIG))
+    return path
+
+
+def test_bench_writes_one_row_for_each_combination(run_reprise, tiny_config, tmp_path):
+    report = tmp_path / "bench.json"
+    flags = ["--batch-size", "1,2", "--seq-len", "8,16", "--plan", "exact,2x2", "--precision"]
+    flags += ["fp32,bf16", "--threads", 1, "--repetitions", 3, "--json", report]
+    result = run_reprise("bench", "--config", tiny_config, "--random-weights", *flags)
+    assert result.returncode == 0, result.stderr
+    document = json.loads(report.read_text())
+    assert document["machine"]["cores"] >= 1 and document["machine"]["cpu"]
+    rows = document["rows"]
+    keys = ("plan", "batch_size", "seq_len", "precision")
+    found = {tuple(row[key] for key in keys) for row in rows}
+    assert len(rows) == len(found) == 16
+    for row in rows:
+        assert_sound_row(row, exact=row["plan"] == "exact")
+
+
+def assert_sound_row(row, exact):
+    squares = row["batch_size"] * row["seq_len"] ** 2
+    scores = [row[f"scores_{source}"] for source in ("computed", "reused", "recomputed")]
+    assert sum(scores) == EXACT_TINY * squares
+    assert scores[0] == (EXACT_TINY if exact else EXACT_TINY - 4) * squares
+    assert 0 < row["min_ms"] <= row["median_ms"]
+    assert row["ratio_to_exact"] == 1 if exact else row["ratio_to_exact"] > 0
+    tokens = row["batch_size"] * row["seq_len"]
+    assert row["tokens_per_second"] == pytest.approx(1000 * tokens / row["median_ms"], rel=1e-3)
+    assert (row["multiply_adds"] == row["multiply_adds_exact"]) == exact
+    assert row["threads"] == 1 and row["repetitions"] == 3
+    assert row["parameter_bytes"] > 0
+    assert 0 < row["arena_peak_bytes"] <= row["arena_bytes"]
+    assert row["score_cache_peak_bytes"] <= row["score_cache_capacity_bytes"]
+
+
+def test_bench_runs_a_reuse_checkpoint_as_it_is_and_exact_for_speed(
+    run_reprise, tiny_repository, tmp_path
+):
+    report = tmp_path / "bench.json"
+    flags = ["--plan", "own,exact", "--seq-len", 8, "--repetitions", 1, "--json", report]
+    result = run_reprise("bench", "--model", tiny_repository / "tiny-reuse" / "1", *flags)
+    assert result.returncode == 0, result.stderr
+    own, exact = json.loads(report.read_text())["rows"]
+    assert own["weights"] == "checkpoint" and "random" in exact["weights"]
+    assert own["multiply_adds"] < exact["multiply_adds"] == own["multiply_adds_exact"]
+    assert "its answers are not" in result.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments,status,fragment",
+    [
+        ([], USAGE, "--model"),
+        (["--model", "nowhere"], FAILED, "nowhere"),
+        (["--model", "TINY", "--plan", "5x2"], USAGE, "5"),
+        (["--model", "TINY", "--plan", "fast"], USAGE, "fast"),
+        (["--model", "TINY", "--seq-len", "49"], USAGE, "49"),
+        (["--model", "TINY", "--precision", "fp8"], USAGE, "fp8"),
+        (["--model", "REUSE", "--plan", "1x1"], USAGE, "own or exact"),
+        (["--model", "TINY", "--random-weights"], USAGE, "--config"),
+    ],
+)
+def test_bench_refuses(run_reprise, tiny_repository, arguments, status, fragment):
+    known = {"TINY": tiny_repository / "tiny" / "1", "REUSE": tiny_repository / "tiny-reuse" / "1"}
+    result = run_reprise("bench", *(known.get(argument, argument) for argument in arguments))
+    assert result.returncode == status, result.stderr
+    assert fragment in result.stderr
+
+
+def test_saved_random_weights_are_a_checkpoint_and_depend_on_the_seed(
+    run_reprise, tiny_config, tmp_path
+):
+    def save(name, seed):
+        folder = tmp_path / name
+        flags = ["--seed", seed, "--seq-len", 4, "--repetitions", 1, "--save-weights", folder]
+        result = run_reprise("bench", "--config", tiny_config, "--random-weights", *flags)
+        assert result.returncode == 0, result.stderr
+        return (folder / "model.safetensors").read_bytes()
+
+    assert save("a", 1) == save("b", 1) != save("c", 2)
+
+
+def test_inspect_draws_the_reuse_map(run_reprise, full_repository):
+    result = run_reprise("inspect", full_repository / "minilm-reuse" / "1")
+    assert result.returncode == 0, result.stderr
+    assert "3x4" in result.stdout
+
+
+def test_inspect_prints_json(run_reprise, full_repository):
+    result = run_reprise(
+        "inspect", full_repository / "minilm-reuse" / "1", "--json", "--seq-len", "128"
+    )
+    assert result.returncode == 0, result.stderr
+    assert isinstance(json.loads(result.stdout), dict)
+
+
+def test_inspect_refuses_what_is_no_checkpoint(run_reprise, tmp_path):
+    result = run_reprise("inspect", tmp_path)
+    assert result.returncode == FAILED and "config.json" in result.stderr
+
+
+def test_convert_leaves_out_the_query_and_key_rows_and_nothing_else(tiny_repository):
+    before = tensor_names(tiny_repository / "tiny" / "1")
+    after = tensor_names(tiny_repository / "tiny-reuse" / "1")
+    assert before.keys() == after.keys()
+    changed = {name for name in before if before[name] != after[name]}
+    assert changed == {
+        f"encoder.layer.{layer}.attention.self.{part}.{kind}"
+        for layer in (1, 2)
+        for part in ("query", "key")
+        for kind in ("weight", "bias")
+    }
+    assert all(after[name][0] * 2 == before[name][0] for name in changed)
+    config = json.loads((tiny_repository / "tiny-reuse" / "1" / "config.json").read_text())
+    assert "attention_reuse" in config
+
+
+def test_convert_says_that_it_did_not_calibrate(run_reprise, tiny_repository, tmp_path):
+    result = run_reprise(
+        "convert", tiny_repository / "tiny" / "1", "--plan", "skip-1", "--output", tmp_path / "out"
+    )
+    assert result.returncode == 0, result.stderr
+    assert "Not calibrated" in result.stdout
+
+
+def test_convert_keeps_what_surrounds_the_weights(full_repository):
+    before = full_repository / "minilm" / "1"
+    after = full_repository / "minilm-reuse" / "1"
+    for name in ("tokenizer.json", "modules.json", "1_Pooling/config.json", "sentence_bert_config.json"):
+        assert (after / name).read_bytes() == (before / name).read_bytes()
+
+
+def test_converting_no_head_changes_no_answer(run_reprise, start_server, tiny_repository, tmp_path):
+    copy = tmp_path / "models" / "copy" / "1"
+    copy.parent.mkdir(parents=True)
+    result = run_reprise(
+        "convert", tiny_repository / "tiny" / "1", "--heads", 0, "--layers", 0, "--output", copy
+    )
+    assert result.returncode == 0, result.stderr
+    assert tensor_names(copy) == tensor_names(tiny_repository / "tiny" / "1")
+
+
+@pytest.mark.parametrize(
+    "arguments,status,fragment",
+    [
+        (["TINY", "--output", "OUT"], USAGE, "--heads"),
+        (["TINY", "--heads", "2", "--output", "OUT"], USAGE, "--layers"),
+        (["TINY", "--heads", "5", "--layers", "2", "--output", "OUT"], USAGE, "5"),
+        (["TINY", "--heads", "2", "--layers", "4", "--output", "OUT"], USAGE, "4"),
+        (["TINY", "--plan", "all_end-3", "--output", "OUT"], USAGE, "all_end"),
+        (["REUSE", "--heads", "2", "--layers", "2", "--output", "OUT"], USAGE, "reuse"),
+        (["TINY", "--heads", "2", "--layers", "2", "--output", "TINY"], None, "1"),
+        (["nowhere", "--heads", "2", "--layers", "2", "--output", "OUT"], FAILED, "nowhere"),
+    ],
+)
+def test_convert_refuses(run_reprise, tiny_repository, tmp_path, arguments, status, fragment):
+    known = {
+        "TINY": tiny_repository / "tiny" / "1",
+        "REUSE": tiny_repository / "tiny-reuse" / "1",
+        "OUT": tmp_path / "out",
+    }
+    result = run_reprise("convert", *(known.get(argument, argument) for argument in arguments))
+    assert result.returncode == status if status else result.returncode in (USAGE, FAILED)
+    assert fragment in result.stderr, result.stderr
+    assert not (tmp_path / "out").exists(), "nothing half-made stays behind"
+
+
+def test_describe_model_shows_the_reuse_map(channel, wire):
+    describe, request_type = wire.method(channel, "reprise.v1.Reprise/DescribeModel")
+    reply = describe(request_type(model="minilm-reuse", sequence_lengths=[16, 128]))
+    assert (reply.shape.num_layers, reply.shape.num_heads, reply.shape.hidden_size) == (6, 12, 384)
+    assert (reply.shape.pooling, reply.shape.normalize) == ("mean", True)
+    assert (reply.reuse.plan, reply.reuse.reused_heads) == ("3x4", 12)
+    reused = [
+        sum((head.layer, head.head) != (number, slot) for slot, head in enumerate(layer.heads))
+        for number, layer in enumerate(reply.reuse.layers)
+    ]
+    assert reused == [0, 3, 3, 3, 3, 0]
+    for length, savings in zip((16, 128), reply.savings):
+        assert savings.sequence_length == length
+        assert savings.scores_exact == 72 * length**2
+        assert savings.scores_computed == 60 * length**2
+        assert savings.multiply_adds < savings.multiply_adds_exact
+        assert savings.parameter_bytes_saved > 0
+
+
+def test_describe_model_names_the_labels_of_a_classifier(channel, wire):
+    describe, request_type = wire.method(channel, "reprise.v1.Reprise/DescribeModel")
+    assert list(describe(request_type(model="tiny-classifier")).shape.labels) == list(LABELS.values())
