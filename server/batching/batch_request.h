@@ -21,7 +21,7 @@ struct BatchRequest {
   pipeline::PackedRows rows;
   pipeline::WantedOutputs wanted;
   std::int64_t score_bytes = 0;
-  SteadyClock::time_point queued;  // admission
+  SteadyClock::time_point queued;  // admission; a text waits for the tokenizer after it
   std::chrono::nanoseconds tokenize{0};
 };
 

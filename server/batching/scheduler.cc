@@ -178,7 +178,7 @@ void Scheduler::Run(Batch batch, BatchRunner& runner, BatchBuffers* buffers) {
       reply.outputs =
           pipeline::TakeOutputs(request->wanted, request->rows, outputs, first_row, first_token);
       reply.timing = {.tokenize = request->tokenize,
-                      .queue = start - request->queued,
+                      .queue = start - request->queued - request->tokenize,
                       .compute = compute,
                       .batch_rows = view.batch_size(),
                       .batch_tokens = view.total_tokens()};

@@ -150,7 +150,6 @@ void Servable::EnterTokenized(Pending pending) {
   Verdict verdict =
       pending->ticket.Grow({.tokens = pending->rows.tokens(), .score_bytes = pending->score_bytes});
   if (!verdict.ok()) return Answer(std::move(pending), std::move(verdict.status), verdict.reason);
-  pending->queued = clock_.Now();
   Queue(std::move(pending));
 }
 
