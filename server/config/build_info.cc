@@ -5,7 +5,7 @@ namespace {
 constexpr const char* kCommit =
 #include "build_commit.inc"
     ;
-}
+}  // namespace
 
 std::string BuildVersion() { return REPRISE_VERSION; }
 std::string BuildCommit() { return kCommit; }

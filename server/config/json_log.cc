@@ -25,8 +25,8 @@ constexpr std::array<spdlog::level::level_enum, 4> kSpdlogLevels = {
 
 std::string UtcTime(std::chrono::system_clock::time_point time) {
   const std::time_t seconds = std::chrono::system_clock::to_time_t(time);
-  const auto since_epoch = std::chrono::duration_cast<std::chrono::milliseconds>(
-      time.time_since_epoch());
+  const auto since_epoch =
+      std::chrono::duration_cast<std::chrono::milliseconds>(time.time_since_epoch());
   std::tm parts{};
   gmtime_r(&seconds, &parts);
   std::array<char, 64> text{};

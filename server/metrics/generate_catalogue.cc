@@ -57,7 +57,9 @@ std::string PascalCase(std::string_view name) {
 // JSON's escapes are a subset of C++'s for the ASCII text that metrics.json holds.
 std::string Quoted(const Json& text) { return text.dump(-1, ' ', true); }
 
-std::string LabelName(const std::string& set, const Json& label) { return label.value("label", set); }
+std::string LabelName(const std::string& set, const Json& label) {
+  return label.value("label", set);
+}
 
 void CheckMetric(const Json& metric, const Json& catalogue) {
   const std::string name = metric.at("name").get<std::string>();
@@ -81,7 +83,8 @@ void CheckMetric(const Json& metric, const Json& catalogue) {
 
 std::string CppConstants(const Json& catalogue) {
   std::ostringstream out;
-  out << "// Made from server/metrics/metrics.json by generate_catalogue; edit that file instead.\n\n";
+  out << "// Made from server/metrics/metrics.json by generate_catalogue; edit that file "
+         "instead.\n\n";
   for (const auto& [name, edges] : catalogue.at("bucket_sets").items()) {
     out << "inline constexpr double k" << PascalCase(name) << "Buckets[] = {";
     for (const Json& edge : edges) out << edge.dump() << ", ";
@@ -111,10 +114,10 @@ std::string CppConstants(const Json& catalogue) {
       }
       out << "};\n";
     }
-    out << "inline constexpr MetricDefinition k" << constant << " = {"
-        << Quoted(metric.at("name")) << ", MetricType::k" << PascalCase(type) << ", "
-        << Quoted(metric.at("unit")) << ", " << Quoted(metric.at("help")) << ", "
-        << (labels.empty() ? "{}" : "k" + constant + "Labels") << ", "
+    out << "inline constexpr MetricDefinition k" << constant << " = {" << Quoted(metric.at("name"))
+        << ", MetricType::k" << PascalCase(type) << ", " << Quoted(metric.at("unit")) << ", "
+        << Quoted(metric.at("help")) << ", " << (labels.empty() ? "{}" : "k" + constant + "Labels")
+        << ", "
         << (metric.contains("buckets")
                 ? "k" + PascalCase(metric.at("buckets").get<std::string>()) + "Buckets"
                 : "{}")

@@ -21,10 +21,9 @@ MetricsObserver::MetricsObserver(MetricsRegistry& registry, const BuildLabels& b
     for (const std::string_view method : labels[1].values) {
       MethodCounters& counters = methods_.emplace_back(protocol, method);
       for (std::size_t code = 0; code < kNumCodes; ++code) {
-        counters.by_code[code] =
-            &registry.Counter(catalogue::kRequestsTotal, {std::string(protocol),
-                                                          std::string(method),
-                                                          std::string(codes[code])});
+        counters.by_code[code] = &registry.Counter(
+            catalogue::kRequestsTotal,
+            {std::string(protocol), std::string(method), std::string(codes[code])});
       }
     }
   }

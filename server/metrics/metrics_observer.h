@@ -37,8 +37,7 @@ class MetricsObserver : public Observer {
   void OnSequence(std::string_view model, std::string_view version, std::int64_t tokens) override;
   void OnQueueDepth(std::string_view model, std::string_view version,
                     const QueueDepth& depth) override;
-  void OnInflight(std::string_view model, std::string_view version,
-                  std::int64_t requests) override;
+  void OnInflight(std::string_view model, std::string_view version, std::int64_t requests) override;
   void OnModelState(std::string_view model, std::string_view version, ModelState state,
                     std::string_view reason) override;
   void OnModelReady(const ModelDescription& description,

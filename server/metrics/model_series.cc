@@ -27,8 +27,8 @@ void RaiseTo(prometheus::Gauge& gauge, std::int64_t value) {
 // Bytes that reuse saves whatever runs, for `tokens` tokens of activations.
 reuse::MemorySaved SavedBy(const engine::Model& model, std::int64_t tokens) {
   const int matrix_bytes = model.precision() == engine::Precision::kBF16 ? 2 : 4;
-  const reuse::TransformerShape shape = engine::architectures::CostShape(
-      model.config(), model.has_pooler(), model.num_labels());
+  const reuse::TransformerShape shape =
+      engine::architectures::CostShape(model.config(), model.has_pooler(), model.num_labels());
   return reuse::Predict(shape, model.plan(), {.source = tokens},
                         {.weight_bytes = matrix_bytes, .activation_bytes = matrix_bytes})
       .memory_saved;
@@ -67,12 +67,10 @@ ModelSeries::ModelSeries(MetricsRegistry& registry, std::string model, std::stri
       model_(std::move(model)),
       version_(std::move(version)),
       refused_(Counters<kNumRefusals>(catalogue::kRefusedTotal)),
-      request_duration_(
-          registry.Histogram(catalogue::kRequestDurationSeconds, {model_, version_})),
+      request_duration_(registry.Histogram(catalogue::kRequestDurationSeconds, {model_, version_})),
       queue_duration_(registry.Histogram(catalogue::kQueueDurationSeconds, {model_, version_})),
       deadline_slack_(registry.Histogram(catalogue::kDeadlineSlackSeconds, {model_, version_})),
-      engine_phase_seconds_(
-          Counters<engine::kNumPhases>(catalogue::kEnginePhaseSecondsTotal)),
+      engine_phase_seconds_(Counters<engine::kNumPhases>(catalogue::kEnginePhaseSecondsTotal)),
       queue_{&registry.Gauge(catalogue::kQueueRequests, {model_, version_}),
              &registry.Gauge(catalogue::kQueueRows, {model_, version_}),
              &registry.Gauge(catalogue::kQueueTokens, {model_, version_}),
@@ -143,9 +141,8 @@ void ModelSeries::Report(const engine::ExecutionReport& report) {
   strategy_stored_.Increment(static_cast<double>(report.stored_groups));
   strategy_fused_.Increment(static_cast<double>(report.fused_groups));
   multiply_adds_computed_.Increment(static_cast<double>(report.multiply_adds));
-  multiply_adds_avoided_.Increment(
-      static_cast<double>(std::max<std::int64_t>(
-          0, report.multiply_adds_exact - report.multiply_adds)));
+  multiply_adds_avoided_.Increment(static_cast<double>(
+      std::max<std::int64_t>(0, report.multiply_adds_exact - report.multiply_adds)));
   for (int phase = 0; phase < engine::kNumPhases; ++phase) {
     engine_phase_seconds_[phase]->Increment(1e-9 * static_cast<double>(report.phase_ns[phase]));
   }

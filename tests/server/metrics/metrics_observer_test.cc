@@ -6,7 +6,12 @@
 #include <thread>
 #include <vector>
 
+#include "engine/architectures/bert_config.h"
+#include "engine/architectures/bert_parameters.h"
+#include "engine/model.h"
+#include "engine/weights/random_source.h"
 #include "gtest/gtest.h"
+#include "nlohmann/json.hpp"
 #include "server/metrics/metric_catalogue.h"
 #include "tests/server/metrics/scrape.h"
 
@@ -106,15 +111,14 @@ TEST_F(MetricsObserverTest, MethodsThatDoNotExistShareOneSeries) {
 TEST_F(MetricsObserverTest, ACodeThatGrpcDoesNotKnowCountsAsUnknown) {
   observer_.OnRpcFinished(
       {.protocol = "grpc", .method = "Embed", .code = static_cast<absl::StatusCode>(99)});
-  EXPECT_EQ(CounterValue(registry_, "reprise_requests_total",
-                         {{"method", "Embed"}, {"code", "UNKNOWN"}}),
-            1);
+  EXPECT_EQ(
+      CounterValue(registry_, "reprise_requests_total", {{"method", "Embed"}, {"code", "UNKNOWN"}}),
+      1);
 }
 
 TEST_F(MetricsObserverTest, AnAnsweredRequestIsTimedAsAWholeAndInPhases) {
   observer_.OnInferenceFinished(Answered());
-  const HistogramValue request =
-      HistogramOf(registry_, "reprise_request_duration_seconds", kDemo);
+  const HistogramValue request = HistogramOf(registry_, "reprise_request_duration_seconds", kDemo);
   EXPECT_EQ(request.count, 1);
   EXPECT_DOUBLE_EQ(request.sum, 0.024);
   EXPECT_DOUBLE_EQ(HistogramOf(registry_, "reprise_queue_duration_seconds", kDemo).sum, 0.004);
@@ -275,6 +279,56 @@ TEST_F(MetricsObserverTest, ModelReadyFollowsTheStateAndVanishesOnUnload) {
   EXPECT_EQ(GaugeValue(registry_, "reprise_model_ready", kDemo), 0);
   observer_.OnModelState("demo", "1", ModelState::kUnloading, "");
   EXPECT_FALSE(FindSeries(registry_, "reprise_model_ready", kDemo).has_value());
+}
+
+// Four layers of four heads, of which the second and third reuse all their scores.
+ModelDescription ReuseModel() {
+  const auto json = nlohmann::json::parse(R"({
+    "num_hidden_layers": 4, "num_attention_heads": 4, "hidden_size": 64, "intermediate_size": 128,
+    "vocab_size": 100, "max_position_embeddings": 64,
+    "attention_reuse": {"heads": 4, "layers": 2}})");
+  const auto config = engine::architectures::ParseBertConfig(json);
+  EXPECT_TRUE(config.ok()) << config.status();
+  const engine::weights::RandomSource source(engine::architectures::BertParameters(*config, {}), 1);
+  auto model = engine::Model::Create(*config, source, {engine::Precision::kF32});
+  EXPECT_TRUE(model.ok()) << model.status();
+  ModelDescription description;
+  description.name = "demo";
+  description.version = "1";
+  description.limits.max_queue_requests = 64;
+  description.limits.max_queue_score_bytes = 1000;
+  description.limits.executors = 2;
+  description.model = *std::move(model);
+  return description;
+}
+
+TEST_F(MetricsObserverTest, AReadyModelTellsItsLimitsAndWhatItIs) {
+  observer_.OnModelReady(ReuseModel(), milliseconds(1800));
+  EXPECT_EQ(GaugeValue(registry_, "reprise_queue_limit_requests", kDemo), 64);
+  EXPECT_EQ(GaugeValue(registry_, "reprise_queue_limit_score_bytes", kDemo), 1000);
+  EXPECT_EQ(GaugeValue(registry_, "reprise_executors", kDemo), 2);
+  EXPECT_DOUBLE_EQ(GaugeValue(registry_, "reprise_model_load_seconds", kDemo), 1.8);
+  EXPECT_EQ(GaugeValue(registry_, "reprise_reuse_planned_ratio", kDemo), 0.5);
+  EXPECT_EQ(GaugeValue(registry_, "reprise_model_info",
+                       {{"model", "demo"}, {"reuse_plan", "4x2"}, {"precision", "fp32"}}),
+            1);
+  for (const char* layer : {"0", "1", "2", "3"}) {
+    EXPECT_EQ(CounterValue(registry_, "reprise_scores_total", Demo("layer", layer)), 0);
+  }
+}
+
+TEST_F(MetricsObserverTest, SavedBytesAreThoseOfTheProjectionsThatReuseLeavesOut) {
+  observer_.OnModelReady(ReuseModel(), milliseconds(1));
+  // Query and key of two layers: 64 x 64 weights and 64 biases each, in fp32.
+  EXPECT_EQ(GaugeValue(registry_, "reprise_memory_saved_bytes", Demo("kind", "parameters")),
+            2 * 2 * (64 * 64 + 64) * 4);
+  EXPECT_EQ(GaugeValue(registry_, "reprise_memory_saved_bytes", Demo("kind", "activations")), 0);
+  engine::ExecutionReport report = Report();
+  observer_.OnBatchFinished(Batch(&report));
+  report.tokens = 10;  // a smaller batch does not lower the figure
+  observer_.OnBatchFinished(Batch(&report));
+  EXPECT_EQ(GaugeValue(registry_, "reprise_memory_saved_bytes", Demo("kind", "activations")),
+            2 * 2 * 64 * 4 * 120);
 }
 
 TEST_F(MetricsObserverTest, NamesThatNoModelHasShareOneSetOfSeries) {

@@ -1,0 +1,189 @@
+#include "server/commands/bench.h"
+
+#include <cstdio>
+#include <fstream>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "CLI/CLI.hpp"
+#include "absl/strings/str_cat.h"
+#include "engine/check.h"
+#include "engine/device/cpu/isa.h"
+#include "nlohmann/json.hpp"
+#include "server/commands/bench_models.h"
+#include "server/commands/bench_report.h"
+#include "server/commands/bench_timing.h"
+#include "server/commands/exit_status.h"
+#include "server/commands/machine.h"
+#include "server/commands/machine_load.h"
+#include "server/commands/progress_bar.h"
+#include "server/config/option_parsers.h"
+#include "server/repository/serving_options.h"
+
+namespace reprise::server::commands {
+namespace {
+
+struct BenchOptions {
+  BenchModelOptions models;
+  BenchTimingOptions timing;
+  std::optional<engine::device::CpuIsa> cpu_isa;
+  bool phases = false;
+  std::string json_file;
+};
+
+absl::Status WriteJson(const std::string& path, const Machine& machine, double others_share,
+                       const std::vector<BenchRow>& rows) {
+  nlohmann::ordered_json document = {{"machine", ToJson(machine)},
+                                     {"rows", nlohmann::ordered_json::array()}};
+  document["machine"]["others_cpu_share"] = others_share;
+  for (const BenchRow& row : rows) document["rows"].push_back(ToJson(row));
+  std::ofstream file(path, std::ios::binary);
+  file << document.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) << "\n";
+  if (!file.flush()) {
+    return absl::UnavailableError(absl::StrCat("cannot write ", path, ": is the folder there?"));
+  }
+  return absl::OkStatus();
+}
+
+void WarnOfOthers(double share) {
+  if (share < 0.05) return;
+  std::printf(
+      "Other programs used %.0f %% of the processors meanwhile: these times are too long, "
+      "measure again when the machine is quiet.\n",
+      100 * share);
+}
+
+absl::Status Measure(const BenchOptions& options) {
+  if (options.cpu_isa.has_value()) {
+    REPRISE_RETURN_IF_ERROR(engine::device::LimitCpuIsa(*options.cpu_isa));
+  }
+  const Machine machine = DescribeMachine();
+  std::printf("%s\n", ToText(machine).c_str());
+
+  ProgressBar loading("loading");
+  REPRISE_ASSIGN_OR_RETURN(
+      const std::vector<BenchModel> models,
+      LoadBenchModels(options.models, [&](int done, int total) { loading.Show(done, total); }));
+  loading.Clear();
+
+  const MachineLoad load;
+  ProgressBar measuring("measuring");
+  REPRISE_ASSIGN_OR_RETURN(const std::vector<BenchRow> rows,
+                           TimeModels(models, options.timing,
+                                      [&](int done, int total) { measuring.Show(done, total); }));
+  measuring.Clear();
+  const double others_share = load.OthersShare();
+
+  std::printf("%s", DrawBenchTable(rows).c_str());
+  if (options.phases) std::printf("\nMilliseconds by part:\n%s", DrawPhaseTable(rows).c_str());
+  std::printf("Threads: %d. Median of %d interleaved repetitions.\n", options.timing.threads,
+              options.timing.repetitions);
+  WarnOfOthers(others_share);
+  if (options.json_file.empty()) return absl::OkStatus();
+  return WriteJson(options.json_file, machine, others_share, rows);
+}
+
+ExitStatus RunBench(const BenchOptions& options) {
+  const absl::Status status = Measure(options);
+  if (status.ok()) return kExitOk;
+  std::fprintf(stderr, "bench: %s\n", std::string(status.message()).c_str());
+  return status.code() == absl::StatusCode::kInvalidArgument ? kExitUsage : kExitFailed;
+}
+
+void AddModelFlags(CLI::App& command, BenchModelOptions* options) {
+  command.option_defaults()->group("What to run");
+  CLI::Option* model =
+      command.add_option("--model", options->checkpoint, "Checkpoint folder")->type_name("DIR");
+  CLI::Option* config =
+      command.add_option("--config", options->config_file, "A config.json, with --random-weights")
+          ->type_name("FILE")
+          ->check(CLI::ExistingFile)
+          ->excludes(model);
+  CLI::Option* random = command.add_flag("--random-weights")
+                            ->description("Draw the weights of --config at random")
+                            ->needs(config);
+  config->needs(random);
+  command
+      .add_option("--plan", options->plans,
+                  "Reuse plans to compare, with commas: exact, KxP (K heads reused in P layers), "
+                  "alternate-P, all_end-P, skip-P, or own, the plan that the checkpoint or config "
+                  "brings. A reuse checkpoint has own and exact only; exact then fills the missing "
+                  "query and key weights at random (speed and memory only). Default: own for a "
+                  "reuse model, else exact")
+      ->delimiter(',')
+      ->type_name("PLAN,...");
+  config::AddParsedList(command, "--precision", &options->precisions, repository::ParsePrecision,
+                        "auto|fp32|bf16,...", "auto",
+                        "Arithmetic of matrix products, one row for each");
+  command.add_option("--seed", options->seed, "Of random weights and token ids")
+      ->capture_default_str();
+  command
+      .add_option("--save-weights", options->save_weights,
+                  "Write the random model to this new folder, so that other programs can load it")
+      ->type_name("DIR")
+      ->needs(random);
+}
+
+void AddTimingFlags(CLI::App& command, BenchTimingOptions* options) {
+  command.option_defaults()->group("How to run it");
+  const auto positive = CLI::Range(std::int64_t{1}, std::int64_t{1} << 20);
+  command.add_option("--batch-size", options->batch_sizes, "Sequences per batch, with commas")
+      ->delimiter(',')
+      ->capture_default_str()
+      ->check(positive);
+  command.add_option("--seq-len", options->seq_lens, "Tokens per sequence, with commas")
+      ->delimiter(',')
+      ->capture_default_str()
+      ->check(positive);
+  config::AddParsedList(command, "--strategy", &options->strategies, repository::ParseStrategy,
+                        "auto|stored|fused,...", "auto",
+                        "How reuse heads get their scores, one row for each");
+  config::AddParsedOption(command, "--score-format", &options->score_format,
+                          repository::ParseScoreFormat, "auto|fp32|bf16", "auto",
+                          "How stored scores are kept");
+  command
+      .add_option("--score-cache-bytes", options->score_cache_bytes,
+                  "Most memory for stored scores")
+      ->transform(CLI::AsSizeValue(false))
+      ->type_name("BYTES")
+      ->default_str(std::to_string(options->score_cache_bytes));
+  command.add_option("--threads", options->threads, "Threads")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1024));
+  command.add_flag("--pin-threads", options->pin_threads, "Bind the helper threads to cores");
+  command.add_option("--repetitions", options->repetitions, "Timed runs of each row")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1'000'000));
+  command.add_option("--warmup", options->warmup, "Runs of each row before that")
+      ->capture_default_str()
+      ->check(CLI::Range(0, 1'000'000));
+}
+
+}  // namespace
+
+void AddBenchCommand(CLI::App& app, int* exit_status) {
+  CLI::App* command =
+      app.add_subcommand("bench", "Time the engine on this machine, exact against reuse");
+  auto options = std::make_shared<BenchOptions>();
+  AddModelFlags(*command, &options->models);
+  AddTimingFlags(*command, &options->timing);
+  config::AddParsedOption(*command, "--cpu-isa", &options->cpu_isa, engine::device::ParseCpuIsa,
+                          "sse4|avx2|avx512|avx512_bf16|amx", "the best there is",
+                          "Newest instruction set to use");
+  command->option_defaults()->group("What to tell");
+  command->add_flag("--phases", options->phases, "Print where the time goes as well");
+  command->add_option("--json", options->json_file, "Write machine and rows to this file")
+      ->type_name("FILE");
+  command->callback([options, exit_status] {
+    options->timing.seed = options->models.seed;
+    if (options->models.checkpoint.empty() && options->models.config_file.empty()) {
+      throw CLI::RequiredError("--model, or --config with --random-weights");
+    }
+    *exit_status = RunBench(*options);
+  });
+}
+
+}  // namespace reprise::server::commands

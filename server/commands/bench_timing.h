@@ -1,0 +1,62 @@
+// Times batches through executors, interleaved so that all of them see the same machine.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "engine/execution_report.h"
+#include "engine/executor.h"
+#include "server/commands/bench_models.h"
+
+namespace reprise::server::commands {
+
+struct BenchTimingOptions {
+  std::vector<std::int64_t> batch_sizes = {1};
+  std::vector<std::int64_t> seq_lens = {128};
+  std::vector<engine::ReuseStrategy> strategies = {engine::ReuseStrategy::kAuto};
+  engine::ScoreFormat score_format = engine::ScoreFormat::kAuto;
+  std::int64_t score_cache_bytes = engine::ExecutorOptions().score_cache_bytes;
+  int threads = 1;
+  bool pin_threads = false;
+  int repetitions = 15;
+  int warmup = 3;
+  std::uint64_t seed = 1;  // of the token ids
+};
+
+// One model, strategy, batch size and length.
+struct BenchRow {
+  std::string plan;
+  std::string weights;
+  engine::Precision precision = engine::Precision::kF32;
+  engine::ReuseStrategy strategy = engine::ReuseStrategy::kAuto;
+  std::int64_t batch_size = 0;
+  std::int64_t seq_len = 0;
+  int threads = 0;
+  int repetitions = 0;
+  double min_ms = 0;
+  double median_ms = 0;
+  std::array<double, engine::kNumPhases> phase_ms = {};  // median of each, by engine::Phase
+  // median_ms over that of the plan "exact" in the same precision; 0 when that was not measured.
+  double ratio_to_exact = 0;
+  double tokens_per_second = 0;  // at the median
+  engine::ScoreCounts scores;    // of one batch, over all layers
+  std::int64_t parameter_count = 0;
+  std::int64_t parameter_bytes = 0;
+  engine::ExecutionReport report;  // of the last repetition
+};
+
+// Runs every model with every strategy on the same random token ids, for each batch size and
+// length: warm-up first, then each repetition runs all of them once, in turn. `progress` is called
+// after each repetition. InvalidArgument for a length or size that a model cannot run.
+absl::StatusOr<std::vector<BenchRow>> TimeModels(
+    const std::vector<BenchModel>& models, const BenchTimingOptions& options,
+    const std::function<void(int done, int total)>& progress);
+
+// Median of at least one value, the mean of the middle two of an even number.
+double Median(std::vector<double> values);
+
+}  // namespace reprise::server::commands

@@ -1,0 +1,169 @@
+#include "server/commands/serve.h"
+
+#include <csignal>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "CLI/CLI.hpp"
+#include "engine/check.h"
+#include "engine/device/cpu/isa.h"
+#include "server/commands/exit_status.h"
+#include "server/commands/stop_signals.h"
+#include "server/config/build_info.h"
+#include "server/config/flags.h"
+#include "server/config/json_log.h"
+#include "server/config/logging_observer.h"
+#include "server/config/server_options.h"
+#include "server/grpc/grpc_server.h"
+#include "server/metrics/metrics_observer.h"
+#include "server/metrics/metrics_registry.h"
+#include "server/metrics/metrics_server.h"
+#include "server/repository/model_repository.h"
+#include "server/repository/servable_loader.h"
+#include "server/repository/serving_core_impl.h"
+#include "server/request/clock.h"
+
+namespace reprise::server::commands {
+namespace {
+
+using config::LogError;
+using config::LogInfo;
+using config::LogWarning;
+using config::ServerOptions;
+
+// The rooms, in the order in which they may use each other.
+struct Server {
+  metrics::MetricsRegistry registry;
+  metrics::MetricsObserver metrics{
+      registry, {.version = config::BuildVersion(), .commit = config::BuildCommit()}};
+  config::LoggingObserver observer{metrics};
+  std::unique_ptr<repository::ServingCoreImpl> core;
+  std::unique_ptr<metrics::MetricsServer> metrics_server;
+  std::unique_ptr<grpc::GrpcServer> grpc_server;
+};
+
+// Ports are open when this returns; no model is loaded yet.
+absl::StatusOr<std::unique_ptr<Server>> OpenPorts(const ServerOptions& options,
+                                                  std::vector<repository::ModelDirectory> models) {
+  auto server = std::make_unique<Server>();
+  server->core = std::make_unique<repository::ServingCoreImpl>(
+      std::move(models), repository::LoadServable,
+      repository::CoreOptions{.keep_going = options.repository.keep_going,
+                              .load_threads = options.repository.load_threads},
+      Clock::Real(), server->observer);
+  REPRISE_ASSIGN_OR_RETURN(server->metrics_server,
+                           metrics::MetricsServer::Start(options.metrics, server->registry));
+  REPRISE_ASSIGN_OR_RETURN(
+      server->grpc_server,
+      grpc::GrpcServer::Start(options.grpc, *server->core, server->observer,
+                              [core = server->core.get()] { return core->Alive(); }));
+  LogInfo("listening", {{"host", options.grpc.host},
+                        {"grpc_port", server->grpc_server->port()},
+                        {"metrics_port", server->metrics_server->port()},
+                        {"device", options.device},
+                        {"cpu_isa", engine::device::DescribeCpuIsa()},
+                        {"version", config::BuildVersion()},
+                        {"commit", config::BuildCommit()}});
+  return server;
+}
+
+// The signal that came while models were loading, or nothing when loading came to its end, whose
+// outcome is then in `loaded`.
+std::optional<int> WaitWhileLoading(Server& server, StopSignals& signals, absl::Status* loaded) {
+  constexpr std::chrono::milliseconds kLook{50};  // how late a signal may be noticed
+  while (true) {
+    const auto outcome = server.core->AwaitLoaded(SteadyClock::now() + kLook);
+    if (outcome.has_value()) {
+      *loaded = *outcome;
+      return std::nullopt;
+    }
+    const int signal = signals.Wait(SteadyClock::now());
+    if (signal != 0) return signal;
+  }
+}
+
+// Serves on while health says no, then lets what is under way finish. Whether all of it did.
+bool Drain(Server& server, const config::ShutdownOptions& options, int signal) {
+  LogInfo("stopping", {{"signal", signal == SIGINT ? "SIGINT" : "SIGTERM"}});
+  server.core->StartLameDuck();
+  server.grpc_server->BeginDrain();
+  if (signal != SIGINT) std::this_thread::sleep_for(options.lame_duck);
+  server.core->CloseGate();
+  server.grpc_server->RefuseNew();
+  const SteadyClock::time_point deadline = SteadyClock::now() + options.exit_timeout;
+  const bool idle = server.grpc_server->WaitUntilIdle(deadline) && server.core->AwaitIdle(deadline);
+  if (!idle) {
+    LogWarning("ending requests under way with UNAVAILABLE",
+               {{"exit_timeout_secs", options.exit_timeout.count()}});
+  }
+  server.grpc_server->Shutdown(deadline);
+  server.core->Shutdown();
+  LogInfo("stopped");
+  return idle;
+}
+
+ExitStatus ServeUntilStopped(Server& server, const ServerOptions& options, StopSignals& signals) {
+  server.core->StartLoading();
+  absl::Status loaded;
+  std::optional<int> signal = WaitWhileLoading(server, signals, &loaded);
+  if (!signal.has_value()) {
+    if (loaded.ok()) {
+      LogInfo("ready");
+    } else if (options.repository.keep_going) {
+      LogWarning("serving without the models that did not load",
+                 {{"first_failure", std::string(loaded.message())}});
+    } else {
+      LogError("stopped because a model did not load", {{"reason", std::string(loaded.message())}});
+      server.grpc_server->Shutdown(SteadyClock::now());
+      server.core->Shutdown();
+      return kExitFailed;
+    }
+    signal = signals.Wait(SteadyClock::time_point::max());
+  }
+  signals.NextOneEndsTheProcess();
+  return Drain(server, options.shutdown, *signal) ? kExitOk : kExitFailed;
+}
+
+// Logs why the server cannot start.
+ExitStatus Refuse(const absl::Status& status) {
+  LogError("cannot start", {{"reason", std::string(status.message())}});
+  const bool usage = status.code() == absl::StatusCode::kInvalidArgument ||
+                     status.code() == absl::StatusCode::kNotFound;
+  return usage ? kExitUsage : kExitFailed;
+}
+
+ExitStatus Serve(const ServerOptions& options) {
+  StopSignals signals;
+  config::InstallJsonLog(options.log_level);
+  if (absl::Status valid = config::Validate(options); !valid.ok()) return Refuse(valid);
+  if (options.cpu_isa.has_value()) {
+    if (absl::Status limited = engine::device::LimitCpuIsa(*options.cpu_isa); !limited.ok()) {
+      return Refuse(limited);
+    }
+  }
+  auto models = repository::FindModels(options.repository);
+  if (!models.ok()) return Refuse(models.status());
+  auto server = OpenPorts(options, *std::move(models));
+  if (!server.ok()) return Refuse(server.status());
+  return ServeUntilStopped(**server, options, signals);
+}
+
+}  // namespace
+
+void AddServeCommand(CLI::App& app, int* exit_status) {
+  CLI::App* command = app.add_subcommand(
+      "serve", "Answer inference requests over gRPC until told to stop (SIGTERM, SIGINT)");
+  command->footer(
+      "Every flag can be given as an environment variable too, --grpc-port as REPRISE_GRPC_PORT.\n"
+      "Status: 0 after a clean drain; 1 when a model did not load, a port could not be had or\n"
+      "requests had to be ended; 2 for bad flags or a repository that cannot be read.");
+  auto options = std::make_shared<ServerOptions>();
+  config::AddServerFlags(*command, options.get());
+  command->callback([options, exit_status] { *exit_status = Serve(*options); });
+}
+
+}  // namespace reprise::server::commands

@@ -1,0 +1,209 @@
+#include "server/config/flags.h"
+
+#include <cctype>
+#include <cstdint>
+#include <limits>
+#include <string>
+
+#include "CLI/CLI.hpp"
+#include "server/config/option_parsers.h"
+
+namespace reprise::server::config {
+namespace {
+
+CLI::Option* AddCount(CLI::App& app, const std::string& name, std::int64_t* target,
+                      std::int64_t low, std::int64_t high, const std::string& help) {
+  return app.add_option(name, *target, help)->capture_default_str()->check(CLI::Range(low, high));
+}
+
+CLI::Option* AddCount(CLI::App& app, const std::string& name, int* target, int low, int high,
+                      const std::string& help) {
+  return app.add_option(name, *target, help)->capture_default_str()->check(CLI::Range(low, high));
+}
+
+// Accepts 67108864, 64MiB and 64mb alike; the units are powers of 1024.
+CLI::Option* AddBytes(CLI::App& app, const std::string& name, std::int64_t* target,
+                      const std::string& help) {
+  const auto to_bytes = CLI::AsSizeValue(/*kb_is_1000=*/false);
+  return app.add_option(name, *target, help)
+      ->capture_default_str()
+      ->transform(to_bytes)
+      ->type_name("BYTES");
+}
+
+template <typename Duration>
+CLI::Option* AddDuration(CLI::App& app, const std::string& name, Duration* target,
+                         const std::string& type, std::int64_t high, const std::string& help) {
+  const auto assign = [target](std::int64_t value) { *target = Duration(value); };
+  return app.add_option_function<std::int64_t>(name, assign, help)
+      ->type_name(type)
+      ->default_str(std::to_string(target->count()))
+      ->check(CLI::Range(std::int64_t{0}, high));
+}
+
+void AddRepositoryFlags(CLI::App& app, repository::RepositoryOptions* options) {
+  app.option_defaults()->group("Models");
+  app.add_option("--model-repository", options->path,
+                 "Folder of models, <folder>/<model>/<version>/ with a checkpoint in each, or one "
+                 "checkpoint folder")
+      ->required()
+      ->type_name("DIR");
+  app.add_option("--model-name", options->model_name,
+                 "Name of the model in a checkpoint folder given by itself; default: the folder's "
+                 "name")
+      ->type_name("NAME");
+  app.add_flag("--keep-going", options->keep_going,
+               "Serve the models that load when others fail; without it a failure ends the "
+               "server with status 1");
+  AddCount(app, "--load-threads", &options->load_threads, 1, 64,
+           "Models that load at the same time");
+}
+
+void AddModelFlags(CLI::App& app, repository::ModelServingOptions* options) {
+  app.option_defaults()->group(
+      "Execution (defaults for every model; a model's model.json may say otherwise)");
+  AddParsedOption(
+      app, "--precision", &options->precision, repository::ParsePrecision, "auto|fp32|bf16", "auto",
+      "Arithmetic of matrix products; auto: bf16 where the processor multiplies bf16 in "
+      "hardware");
+  AddParsedOption(app, "--strategy", &options->strategy, repository::ParseStrategy,
+                  "auto|stored|fused", "auto",
+                  "How reuse heads get their scores; auto: stored where a sequence's fit the score "
+                  "cache, else fused");
+  AddParsedOption(app, "--score-format", &options->score_format, repository::ParseScoreFormat,
+                  "auto|fp32|bf16", "auto", "How stored scores are kept; auto: as the precision");
+  AddBytes(app, "--score-cache-bytes", &options->score_cache_bytes,
+           "Most memory for one executor's stored scores; it never takes more than it can use");
+  AddCount(app, "--executors", &options->executors, 1, 256,
+           "Batches of one model that run at the same time, each with threads and memory of its "
+           "own");
+  AddCount(app, "--threads", &options->threads, 0, 1024,
+           "Threads of one executor; 0: the machine's cores, shared evenly by the executors");
+  app.add_flag("--pin-threads", options->pin_threads,
+               "Bind the executors' helper threads to cores");
+  AddCount(app, "--tokenizer-threads", &options->tokenizer_threads, 1, 256,
+           "Threads that tokenize text");
+  AddBytes(app, "--max-text-bytes", &options->max_text_bytes, "Longest text of a request");
+  AddBytes(app, "--max-reply-bytes", &options->max_reply_bytes,
+           "Largest reply, all outputs together");
+  AddCount(app, "--warmup-runs", &options->warmup_runs, 0, 1000,
+           "Times that each warm-up batch runs on each executor before the model is ready");
+}
+
+void AddBatchingFlags(CLI::App& app, batching::BatchingOptions* options) {
+  app.option_defaults()->group("Batching (of each model; tokens are real ones)");
+  AddCount(app, "--max-batch-size", &options->max_batch_size, 1, 65536,
+           "Sequences of one batch, and so of one request");
+  AddCount(app, "--max-batch-tokens", &options->max_batch_tokens, 0, std::int64_t{1} << 24,
+           "Tokens of one batch, and so of one request; 0: 4096, or the model's longest sequence "
+           "where that is more");
+  AddBytes(app, "--max-batch-score-bytes", &options->max_batch_score_bytes,
+           "Attention scores of one batch, the part of the work that grows with the square of the "
+           "length");
+  AddCount(app, "--max-queue-delay-us", &options->max_queue_delay_us, 0, 10'000'000,
+           "Microseconds an idle executor lets the oldest request wait for company; 0: run what is "
+           "there at once");
+  const std::int64_t most = std::numeric_limits<std::int64_t>::max();
+  AddCount(app, "--max-queue-requests", &options->max_queue_requests, 1, most,
+           "Waiting requests beyond which new ones are refused");
+  AddCount(app, "--max-queue-rows", &options->max_queue_rows, 1, most, "The same in sequences");
+  AddCount(app, "--max-queue-tokens", &options->max_queue_tokens, 1, most, "The same in tokens");
+  AddBytes(app, "--max-queue-bytes", &options->max_queue_bytes, "The same in bytes of input");
+  AddBytes(app, "--max-queue-score-bytes", &options->max_queue_score_bytes,
+           "The same in bytes of attention scores");
+  AddDuration(
+      app, "--ordering-horizon-ms", &options->ordering_horizon, "MS", 3'600'000,
+      "Milliseconds after which a request without a near deadline is as urgent as one with; "
+      "0: first come, first served");
+  AddCount(app, "--max-overtakes", &options->max_overtakes, 0, 1'000'000,
+           "How often a request that does not fit may see later ones join a batch before it");
+}
+
+void AddPortFlags(CLI::App& app, ServerOptions* options) {
+  app.option_defaults()->group("Ports");
+  app.add_option_function<std::string>(
+         "--host",
+         [options](const std::string& host) {
+           options->grpc.host = host;
+           options->metrics.host = host;
+         },
+         "Address that all ports listen on; 0.0.0.0: every address of the machine")
+      ->type_name("ADDRESS")
+      ->default_str(options->grpc.host);
+  AddCount(app, "--grpc-port", &options->grpc.port, 0, 65535,
+           "Inference, health and reflection over gRPC; 0: a free port, named in the log");
+  AddCount(app, "--metrics-port", &options->metrics.port, 0, 65535,
+           "Prometheus metrics, GET /metrics over HTTP; 0: a free port, named in the log");
+}
+
+void AddGrpcFlags(CLI::App& app, grpc::GrpcServerOptions* options) {
+  app.option_defaults()->group("gRPC");
+  AddBytes(app, "--max-receive-bytes", &options->max_receive_bytes, "Largest request message");
+  AddBytes(app, "--max-send-bytes", &options->max_send_bytes, "Largest reply message");
+  AddCount(app, "--max-concurrent-streams", &options->max_concurrent_streams, 1,
+           std::numeric_limits<int>::max(), "Open calls of one connection");
+  AddBytes(app, "--grpc-memory-bytes", &options->memory_quota_bytes,
+           "Memory for messages being received, over all connections; 0: no limit");
+  app.add_option("--client-key-metadata", options->client_key_metadata,
+                 "Metadata key that names the caller for fair sharing, lower case; default: the "
+                 "caller's address")
+      ->type_name("KEY");
+  const std::int64_t most_ms = std::numeric_limits<std::int32_t>::max();
+  AddDuration(app, "--keepalive-time-ms", &options->keepalive_time, "MS", most_ms,
+              "Silence on a connection before the server pings");
+  AddDuration(app, "--keepalive-timeout-ms", &options->keepalive_timeout, "MS", most_ms,
+              "Wait for the answer before the connection is closed");
+  AddCount(app, "--max-pings-without-data", &options->max_pings_without_data, 0,
+           std::numeric_limits<int>::max(), "Pings the server sends in a row; 0: no limit");
+  AddDuration(app, "--min-ping-interval-ms", &options->min_ping_interval, "MS", most_ms,
+              "Shortest time between pings of a client without open calls");
+  AddCount(app, "--max-ping-strikes", &options->max_ping_strikes, 0,
+           std::numeric_limits<int>::max(),
+           "Pings that come too early before the client is disconnected; 0: any number");
+}
+
+void AddProcessFlags(CLI::App& app, ServerOptions* options) {
+  app.option_defaults()->group("Process");
+  app.add_option("--device", options->device, "What the models run on")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"cpu"}));
+  AddParsedOption(app, "--cpu-isa", &options->cpu_isa, engine::device::ParseCpuIsa,
+                  "sse4|avx2|avx512|avx512_bf16|amx", "the best there is",
+                  "Newest instruction set to use");
+  AddDuration(app, "--lame-duck-secs", &options->shutdown.lame_duck, "S", 3600,
+              "Seconds after SIGTERM in which everything is still served but health says no, so "
+              "that load balancers turn away first; SIGINT skips it");
+  AddDuration(app, "--exit-timeout-secs", &options->shutdown.exit_timeout, "S", 3600,
+              "Seconds after that in which requests under way may finish before they are ended "
+              "with UNAVAILABLE; a second signal ends the process at once");
+  AddParsedOption(app, "--log-level", &options->log_level, ParseLogLevel,
+                  "debug|info|warning|error", std::string(Name(options->log_level)),
+                  "Least severe lines to log; the log goes to standard error, one JSON object per "
+                  "line");
+}
+
+// --grpc-port -> REPRISE_GRPC_PORT
+std::string EnvironmentName(std::string flag) {
+  std::string name = "REPRISE_";
+  for (const char c : flag) {
+    name += c == '-' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  }
+  return name;
+}
+
+}  // namespace
+
+void AddServerFlags(CLI::App& app, ServerOptions* options) {
+  AddRepositoryFlags(app, &options->repository);
+  AddPortFlags(app, options);
+  AddModelFlags(app, &options->repository.defaults);
+  AddBatchingFlags(app, &options->repository.defaults.batching);
+  AddGrpcFlags(app, &options->grpc);
+  AddProcessFlags(app, options);
+  for (CLI::Option* option : app.get_options()) {
+    if (option == app.get_help_ptr()) continue;
+    for (const std::string& name : option->get_lnames()) option->envname(EnvironmentName(name));
+  }
+}
+
+}  // namespace reprise::server::config
