@@ -1,6 +1,5 @@
 #include "server/commands/stop_signals.h"
 
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -50,19 +49,15 @@ TEST(StopSignals, DestructionEndsTheWatchingOfASecondSignal) {
   signals.NextOneEndsTheProcess();
 }
 
-TEST(StopSignals, ASecondSignalEndsTheProcessWhateverItIsAt) {
-  const pid_t child = fork();
-  if (child == 0) {
+TEST(StopSignalsDeathTest, ASecondSignalEndsTheProcessWhateverItIsAt) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");  // a fresh process: this one had threads
+  const auto end_by_signal = [] {
     StopSignals signals;
     signals.NextOneEndsTheProcess();
     kill(getpid(), SIGTERM);
     std::this_thread::sleep_for(seconds(30));
-    _exit(0);
-  }
-  int status = 0;
-  ASSERT_EQ(waitpid(child, &status, 0), child);
-  ASSERT_TRUE(WIFEXITED(status));
-  EXPECT_EQ(WEXITSTATUS(status), 128 + SIGTERM);
+  };
+  EXPECT_EXIT(end_by_signal(), ::testing::ExitedWithCode(128 + SIGTERM), "");
 }
 
 }  // namespace
