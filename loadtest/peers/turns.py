@@ -1,0 +1,71 @@
+"""Times programs in turns, so that all of them meet the same machine."""
+
+import dataclasses
+import statistics
+import sys
+
+
+@dataclasses.dataclass(frozen=True)
+class Turn:
+    """Some timed runs of one program, one right after the other."""
+
+    median_ms: float
+    min_ms: float
+
+
+def take_turns(contenders, rounds, progress):
+    """{name: its turns} of contenders {name: function that takes a turn}.
+
+    Every round gives each contender one turn. The order is reversed from round to round, so that
+    being first, or following the other, helps or hurts nobody.
+    """
+    turns = {name: [] for name in contenders}
+    for number in range(rounds):
+        for name in list(contenders)[:: -1 if number % 2 else 1]:
+            progress.show(name)
+            turns[name].append(contenders[name]())
+            progress.step()
+    return turns
+
+
+def summarize(turns):
+    """Median of the turns' medians, smallest of their minimums, and all of them, for JSON."""
+    return {
+        "median_ms": statistics.median(turn.median_ms for turn in turns),
+        "min_ms": min(turn.min_ms for turn in turns),
+        "turns": [dataclasses.asdict(turn) for turn in turns],
+    }
+
+
+class Progress:
+    """A bar on stderr; a line for each new case where stderr is no terminal."""
+
+    WIDTH = 30
+
+    def __init__(self, total):
+        self._total = total
+        self._done = 0
+        self._case = ""
+        self._terminal = sys.stderr.isatty()
+
+    def start(self, case):
+        """From now on this case is measured."""
+        self._case = case
+        if not self._terminal:
+            print(f"{self._done} of {self._total} turns done, next: {case}", file=sys.stderr)
+
+    def show(self, activity):
+        """What goes on inside the case."""
+        if self._terminal:
+            filled = "#" * (self.WIDTH * self._done // self._total)
+            line = f"[{filled:<{self.WIDTH}}] {self._done}/{self._total} {self._case}: {activity}"
+            print(f"\r\033[K{line}", end="", file=sys.stderr, flush=True)
+
+    def step(self):
+        """One more turn is done."""
+        self._done += 1
+
+    def clear(self):
+        """Leaves no bar behind."""
+        if self._terminal:
+            print("\r\033[K", end="", file=sys.stderr, flush=True)
