@@ -34,7 +34,7 @@ int StopSignals::Wait(SteadyClock::time_point deadline) {
         std::clamp<std::chrono::nanoseconds>(deadline - std::min(deadline, SteadyClock::now()),
                                              std::chrono::nanoseconds(0), std::chrono::hours(1));
     const timespec timeout{static_cast<std::time_t>(left.count() / 1'000'000'000),
-                           static_cast<long>(left.count() % 1'000'000'000)};
+                           static_cast<decltype(timespec::tv_nsec)>(left.count() % 1'000'000'000)};
     const int signal = sigtimedwait(&signals_, nullptr, &timeout);
     if (signal > 0) return signal;
     if (errno == EAGAIN && SteadyClock::now() >= deadline) return 0;
