@@ -1,6 +1,7 @@
 """Reads a server's metrics page."""
 
 import re
+import time
 import urllib.request
 from typing import NamedTuple
 
@@ -36,6 +37,17 @@ class Scrape:
         found = self.matching(name, **labels)
         assert len(found) == 1, f"{len(found)} series match {name}{labels}: {found}"
         return found[0].value
+
+
+def scrape_when(port, holds, timeout_s=30):
+    """The first page of which `holds(page)` is true; what a server does on its own threads shows a little later."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        page = Scrape(port)
+        if holds(page):
+            return page
+        assert time.monotonic() < deadline, f"never came true in {timeout_s} s"
+        time.sleep(0.01)
 
 
 def _parse(line):

@@ -2,7 +2,6 @@
 
 import json
 import pathlib
-import time
 
 import grpc
 import pytest
@@ -11,7 +10,7 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from infer_messages import ids_request
 from model_repository import TINY_CONFIG, TINY_REUSE_HEADS, TINY_REUSE_LAYERS
-from scrape import Scrape
+from scrape import Scrape, scrape_when
 from server_process import Server
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -47,16 +46,27 @@ def send_known_traffic(channel):
             stub.ModelInfer(ids_request(model, [[-1]]))
     with pytest.raises(grpc.RpcError):
         stub.ModelInfer(ids_request("nobody", [[1]]))
+    send_bytes = channel.unary_unary("/inference.GRPCInferenceService/ModelInfer")
+    with pytest.raises(grpc.RpcError):
+        send_bytes(b"not a message")
+    with pytest.raises(grpc.RpcError):
+        channel.unary_unary("/no.such.Service/Method")(b"")
+    with pytest.raises(grpc.RpcError):
+        list(stub.ModelStreamInfer(iter([])))
     stub.ServerLive(service_pb2.ServerLiveRequest())
     stub.ModelMetadata(service_pb2.ModelMetadataRequest(name="tiny"))
+    stub.RepositoryIndex(service_pb2.RepositoryIndexRequest())
     for _ in range(2):
         health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest())
     return {
         ("ModelInfer", "OK"): len(MODELS) * len(REQUESTS),
-        ("ModelInfer", "INVALID_ARGUMENT"): len(MODELS),
+        ("ModelInfer", "INVALID_ARGUMENT"): len(MODELS) + 1,
         ("ModelInfer", "NOT_FOUND"): 1,
+        ("ModelStreamInfer/stream", "UNIMPLEMENTED"): 1,
+        ("_unknown", "UNIMPLEMENTED"): 1,
         ("ServerLive", "OK"): 1,
         ("ModelMetadata", "OK"): 1,
+        ("RepositoryIndex", "OK"): 1,
         ("Health/Check", "OK"): 2,
     }
 
@@ -273,22 +283,24 @@ def test_an_idle_server_has_nothing_queued_or_in_flight(page):
 
 
 def test_queue_gauges_show_what_waits(server, stub):
+    def gauge(page, name):
+        return page.value(f"reprise_{name}", model="minilm", version="1")
+
+    def inflight(count):
+        return lambda page: gauge(page, "inflight_requests") == count
+
     blocker = stub.ModelInfer.future(ids_request("minilm", [[7] * 512] * 8))
-    time.sleep(0.05)
+    running = scrape_when(server.metrics_port, inflight(1))
     waiting = [stub.ModelInfer.future(ids_request("minilm", [[7] * 3] * 2)) for _ in range(5)]
-    page = Scrape(server.metrics_port)
-    assert not blocker.done(), "the executor was idle before the queue could be looked at"
-    found = {
-        measure: page.value(f"reprise_queue_{measure}", model="minilm", version="1")
-        for measure in ("requests", "rows", "tokens", "bytes")
-    }
+    page = scrape_when(server.metrics_port, inflight(6))
+    assert gauge(running, "queue_requests") <= 1, "the blocker at most"
+    found = {m: gauge(page, f"queue_{m}") for m in ("requests", "rows", "tokens", "bytes")}
     assert found == {"requests": 5, "rows": 10, "tokens": 30, "bytes": 5 * 2 * 3 * 8}
-    assert page.value("reprise_inflight_requests", model="minilm", version="1") == 6
+    assert not blocker.done()
     for call in [blocker, *waiting]:
         call.result(timeout=60)
-    page = Scrape(server.metrics_port)
-    assert page.value("reprise_queue_requests", model="minilm", version="1") == 0
-    assert page.value("reprise_inflight_requests", model="minilm", version="1") == 0
+    page = scrape_when(server.metrics_port, inflight(0))
+    assert gauge(page, "queue_requests") == 0
 
 
 def test_unknown_models_share_one_series(server, stub):

@@ -1,6 +1,7 @@
 """Bytes that are no message, methods that do not exist, messages that are too large: answered, counted, survived."""
 
 import re
+import socket
 
 import grpc
 import pytest
@@ -106,6 +107,24 @@ def test_a_message_over_the_limit_is_refused_by_us(small_server, run_reprise):
     scrape = Scrape(small_server.metrics_port)
     assert scrape.total("reprise_refused_total", reason="too_large") == 1
     small_server.stop()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",  # the start of a TLS handshake
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\xff" * 200,
+        b"",
+    ],
+    ids=["HTTP/1.1", "TLS", "broken frames", "nothing"],
+)
+def test_a_caller_that_speaks_something_else_harms_nobody(server, stub, content):
+    with socket.create_connection(("127.0.0.1", server.grpc_port), timeout=10) as connection:
+        connection.sendall(content)
+        assert stub.ServerLive(service_pb2.ServerLiveRequest()).live
+    assert stub.ServerReady(service_pb2.ServerReadyRequest()).ready
+    assert server.is_running()
 
 
 def test_a_message_far_over_the_limit_never_reaches_us(small_server):

@@ -11,7 +11,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from infer_messages import ids_request, outputs_of
-from scrape import Scrape
+from scrape import Scrape, scrape_when
 
 
 @pytest.fixture
@@ -24,10 +24,9 @@ def demo_server(start_server, full_repository):
 
 
 def await_inflight(server, requests):
-    deadline = time.monotonic() + 20
-    while Scrape(server.metrics_port).total("reprise_inflight_requests") < requests:
-        assert time.monotonic() < deadline, f"never saw {requests} requests in flight"
-        time.sleep(0.005)
+    scrape_when(
+        server.metrics_port, lambda page: page.total("reprise_inflight_requests") == requests
+    )
 
 
 def test_a_drain_loses_no_request_that_was_in_flight(demo_server):

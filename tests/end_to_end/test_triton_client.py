@@ -1,9 +1,9 @@
 """tritonclient.grpc, unmodified, in all the ways it can ask."""
 
 import asyncio
+import itertools
 import queue
 import threading
-import time
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ import tritonclient.grpc
 import tritonclient.grpc.aio
 from tritonclient.utils import InferenceServerException
 
-from scrape import Scrape
+from scrape import Scrape, scrape_when
 
 IDS = np.array([[5, 17, 42, 9], [3, 8, 0, 0]], np.int64)
 MASK = np.array([[1, 1, 1, 1], [1, 1, 0, 0]], np.int64)
@@ -37,8 +37,8 @@ def texts(values=SENTENCES):
 
 
 def big_request():
-    """Half a second of work or more: the demo model on its longest batch."""
-    return [make_input("input_ids", np.full((8, 512), 7, np.int64))]
+    """A quarter of a second of work or more: the demo model on its longest sequences."""
+    return [make_input("input_ids", np.full((4, 512), 7, np.int64))]
 
 
 def test_it_sees_a_live_and_ready_server(client):
@@ -216,49 +216,52 @@ def test_asyncio_replies_arrive(server, client):
         assert (found == expected).all()
 
 
-def test_a_callers_deadline_ends_the_call(server, client):
+def inflight(page):
+    return page.total("reprise_inflight_requests")
+
+
+def calls(page, code):
+    return page.value("reprise_requests_total", method="ModelInfer", code=code)
+
+
+@pytest.fixture
+def busy_executor(server, client):
+    """Keeps the demo model's executor at work for a while; yields an event that is set when it is free."""
+    free = threading.Event()
+    left = itertools.count(2, -1)
+    for _ in range(3):
+        client.async_infer(
+            "minilm", big_request(), callback=lambda result, error: next(left) or free.set()
+        )
+    scrape_when(server.metrics_port, lambda page: inflight(page) == 3)
+    yield free
+    assert free.wait(60)
+
+
+def test_a_callers_deadline_ends_a_waiting_request(server, client, busy_executor):
+    before = calls(Scrape(server.metrics_port), "DEADLINE_EXCEEDED")
     with pytest.raises(InferenceServerException) as caught:
-        client.infer("minilm", big_request(), client_timeout=0.02)
+        client.infer("minilm", [texts()], client_timeout=0.2)
     assert caught.value.status() == "StatusCode.DEADLINE_EXCEEDED"
-    await_calls(server, "DEADLINE_EXCEEDED")
+    # The caller knows that it gave up before the server does.
+    scrape_when(server.metrics_port, lambda page: calls(page, "DEADLINE_EXCEEDED") == before + 1)
 
 
-def test_a_timeout_ends_a_waiting_request_while_the_executor_is_busy(client):
-    busy = threading.Event()
-    client.async_infer("minilm", big_request(), callback=lambda result, error: busy.set())
-    time.sleep(0.05)  # the blocker is running by now
+def test_a_timeout_ends_a_waiting_request_while_the_executor_is_busy(client, busy_executor):
     with pytest.raises(InferenceServerException) as caught:
         client.infer("minilm", [texts()], timeout=20_000)  # microseconds
     assert caught.value.status() == "StatusCode.DEADLINE_EXCEEDED"
-    assert not busy.is_set(), "the answer had to wait for the executor"
-    assert busy.wait(60)
+    assert not busy_executor.is_set(), "the answer had to wait for the executor"
 
 
 def test_a_cancelled_call_is_answered_and_leaves_nothing_behind(server, client):
-    before = calls(server, "CANCELLED")
+    before = calls(Scrape(server.metrics_port), "CANCELLED")
     ended = threading.Event()
     call = client.async_infer(
         "minilm", big_request(), callback=lambda result, error: ended.set()
     )
-    time.sleep(0.05)  # long enough to be sent, far too short to be answered
+    scrape_when(server.metrics_port, lambda page: inflight(page) == 1)
     call.cancel()
     assert ended.wait(30)
-    await_calls(server, "CANCELLED", before + 1)
-    deadline = time.monotonic() + 30
-    while Scrape(server.metrics_port).total("reprise_inflight_requests") > 0:
-        assert time.monotonic() < deadline, "the cancelled request is still in flight"
-        time.sleep(0.02)
-
-
-def calls(server, code):
-    return Scrape(server.metrics_port).value(
-        "reprise_requests_total", method="ModelInfer", code=code
-    )
-
-
-def await_calls(server, code, least=1):
-    """The caller knows that it gave up before the server does."""
-    deadline = time.monotonic() + 30
-    while calls(server, code) < least:
-        assert time.monotonic() < deadline, f"no call was counted as {code}"
-        time.sleep(0.02)
+    scrape_when(server.metrics_port, lambda page: calls(page, "CANCELLED") == before + 1)
+    scrape_when(server.metrics_port, lambda page: inflight(page) == 0)
