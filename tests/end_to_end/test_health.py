@@ -10,8 +10,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 Response = health_pb2.HealthCheckResponse
-# Loading takes seconds where warm-up is repeated, long enough to be looked at.
-SLOW_START = ["--warmup-runs", "8"]
+# Loading takes seconds where warm-up is slow and repeated, long enough to be looked at.
+SLOW_START = ["--warmup-runs", "20", "--precision", "fp32"]
 
 
 def check(channel, service=""):
