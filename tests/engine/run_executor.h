@@ -26,8 +26,8 @@ struct Answer {
   bool operator==(const Answer&) const = default;
 };
 
-// bf16 matrix products need AVX-512; on other CPUs the engine refuses bf16.
-inline bool CpuMultipliesBf16() { return device::ActiveCpuIsa() >= device::CpuIsa::kAvx512; }
+// bf16 needs dot products in hardware; on other CPUs the engine refuses it.
+inline bool CpuMultipliesBf16() { return device::ActiveCpuIsa() >= device::CpuIsa::kAvx512Bf16; }
 
 inline std::vector<Precision> PrecisionsOfThisCpu() {
   if (!CpuMultipliesBf16()) return {Precision::kF32};
