@@ -6,7 +6,8 @@
 
 namespace reprise::engine::architectures {
 
-// `config`'s dimensions, with the heads on top that the checkpoint has. num_labels 0: no classifier.
+// `config`'s dimensions, with the heads on top that the checkpoint has. num_labels 0: no
+// classifier.
 reuse::TransformerShape CostShape(const BertConfig& config, bool has_pooler, int num_labels);
 
 }  // namespace reprise::engine::architectures
