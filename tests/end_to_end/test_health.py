@@ -125,9 +125,13 @@ def iter_queue(statuses):
 
 def test_the_health_command_asks_a_server(run_reprise, server):
     def ask(*arguments):
-        return run_reprise("health", "--port", server.grpc_port, *arguments)
+        # Longer than the default second: a busy machine may take that to start the program.
+        return run_reprise(
+            "health", "--port", server.grpc_port, "--timeout-ms", 20_000, *arguments
+        )
 
-    assert (ask().returncode, ask().stdout) == (0, "SERVING\n")
+    well = ask()
+    assert (well.returncode, well.stdout) == (0, "SERVING\n")
     assert ask("--service", "minilm").returncode == 0
     unknown = ask("--service", "nobody")
     assert unknown.returncode == 1 and "nobody" in unknown.stderr
@@ -139,7 +143,9 @@ def test_the_health_command_fails_where_nobody_listens(run_reprise):
 
 
 def test_the_health_command_fails_while_models_load(run_reprise, starting_server):
-    result = run_reprise("health", "--port", starting_server.grpc_port)
+    result = run_reprise(
+        "health", "--port", starting_server.grpc_port, "--timeout-ms", 5_000
+    )
     assert (result.returncode, result.stdout) == (1, "NOT_SERVING\n")
     assert run_reprise(
         "health", "--port", starting_server.grpc_port, "--service", "liveness"
