@@ -58,12 +58,17 @@ inline void AddRelativeBias(const RelativeBias& bias, std::int64_t row, std::int
 }
 
 // `Kernels` has the types and functions of one instruction set:
-//   Prob                                                             element of stored scores
-//   PackKeys(view, n, head_dim, out), PackValues(view, n, head_dim, out), PackQueries(view, row,
-//   rows, head_dim, out) Scores(queries, keys, rows, n, head_dim, out, out_stride)        raw
-//   products, fp32 Softmax(scores, n, scale, out) -> row sum                        unnormalised,
-//   zero up to the next even column Context(probs, prob_stride, values, factors, rows, n, head_dim,
-//   out, first_row, out_stride, spare, spare_stride)
+//
+//   Prob
+//     element of stored scores
+//   PackKeys(view, n, head_dim, out), PackValues(view, n, head_dim, out)
+//   PackQueries(view, row, rows, head_dim, out)
+//   Scores(queries, keys, rows, n, head_dim, out, out_stride)
+//     raw products, fp32
+//   Softmax(scores, n, scale, out) -> row sum
+//     unnormalised, zero up to the next even column
+//   Context(probs, prob_stride, values, factors, rows, n, head_dim, out, first_row, out_stride,
+//           spare, spare_stride)
 template <typename Kernels>
 class HeadRunner {
  public:
@@ -78,17 +83,20 @@ class HeadRunner {
       Kernels::PackQueries(task_.query, row, rows, options_.head_dim, At(layout_.queries));
       Kernels::Scores(At(layout_.queries), At(layout_.keys), rows, task_.seq_len, options_.head_dim,
                       scores, layout_.padded_keys);
-      for (std::int64_t r = 0; r < rows; ++r)
-        SoftmaxRow(row + r, r, scores + r * layout_.padded_keys);
-      WriteContext(row, rows, BlockProbs(row), ProbStride());
+      for (std::int64_t r = 0; r < rows; ++r) {
+        Factors()[r] = SoftmaxRow(row + r, scores + r * layout_.padded_keys,
+                                  BlockProbs(row) + r * ProbStride());
+        if (stored()) task_.scores.inverse_row_sums[row + r] = Factors()[r];
+      }
+      WriteContext(row, rows);
     });
   }
 
   void Reuse() {
     Kernels::PackValues(task_.value, task_.seq_len, options_.head_dim, At(layout_.values));
     ForEachBlock([&](std::int64_t row, std::int64_t rows) {
-      for (std::int64_t r = 0; r < rows; ++r) Factors()[r] = task_.scores.inverse_row_sums[row + r];
-      WriteContext(row, rows, BlockProbs(row), ProbStride());
+      std::copy_n(task_.scores.inverse_row_sums + row, rows, Factors());
+      WriteContext(row, rows);
     });
   }
 
@@ -115,24 +123,22 @@ class HeadRunner {
     }
   }
 
-  void SoftmaxRow(std::int64_t row, std::int64_t r, float* scores) const {
+  // Turns the raw scores of query `row` into unnormalised probabilities; the reciprocal of their
+  // sum.
+  float SoftmaxRow(std::int64_t row, float* scores, Prob* probs) const {
     float scale = options_.scale;
     if (task_.bias.table != nullptr) {
       for (std::int64_t key = 0; key < task_.seq_len; ++key) scores[key] *= scale;
       AddRelativeBias(task_.bias, row, task_.seq_len, scores);
       scale = 1.0f;
     }
-    Prob* probs = BlockProbs(stored() ? row : 0) + (stored() ? 0 : r * ProbStride());
-    const float factor = 1.0f / Kernels::Softmax(scores, task_.seq_len, scale, probs);
-    Factors()[r] = factor;
-    if (stored()) task_.scores.inverse_row_sums[row] = factor;
+    return 1.0f / Kernels::Softmax(scores, task_.seq_len, scale, probs);
   }
 
-  void WriteContext(std::int64_t row, std::int64_t rows, const Prob* probs,
-                    std::int64_t stride) const {
+  void WriteContext(std::int64_t row, std::int64_t rows) const {
     // The raw scores are spent by now, so their place may hold widened probabilities.
-    Kernels::Context(probs, stride, At(layout_.values), Factors(), rows, task_.seq_len,
-                     options_.head_dim, task_.context, row, task_.context_stride,
+    Kernels::Context(BlockProbs(row), ProbStride(), At(layout_.values), Factors(), rows,
+                     task_.seq_len, options_.head_dim, task_.context, row, task_.context_stride,
                      reinterpret_cast<float*>(At(layout_.scores)), layout_.padded_keys);
   }
 

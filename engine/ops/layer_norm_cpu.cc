@@ -62,27 +62,15 @@ Statistics Measure(const float* row, std::int64_t columns, float eps) {
   return {mean, 1.0f / std::sqrt(variance + eps)};
 }
 
-// `out` may be `row`.
-void Normalize(const float* row, std::int64_t columns, const LayerNormWeights& norm, float* out) {
-  const Tag tag;
-  const Statistics statistics = Measure(row, columns, norm.eps);
-  const auto center = hn::Set(tag, statistics.mean);
-  const auto factor = hn::Set(tag, statistics.scale);
-  std::int64_t c = 0;
-  for (; c + Lanes() <= columns; c += Lanes()) {
-    const auto normalized = hn::Mul(hn::Sub(hn::LoadU(tag, row + c), center), factor);
-    hn::StoreU(hn::MulAdd(normalized, hn::LoadU(tag, norm.gamma.data() + c),
-                          hn::LoadU(tag, norm.beta.data() + c)),
-               tag, out + c);
-  }
-  for (; c < columns; ++c) {
-    out[c] = (row[c] - statistics.mean) * statistics.scale * norm.gamma[c] + norm.beta[c];
-  }
-}
+using Vector = hn::Vec<Tag>;
+HWY_INLINE void Store(Vector value, float* out) { hn::StoreU(value, Tag(), out); }
+HWY_INLINE void Store(Vector value, BFloat16* out) { StoreRounded(Tag(), value, out); }
+inline void Store(float value, float* out) { *out = value; }
+inline void Store(float value, BFloat16* out) { *out = BFloat16::FromFloat(value); }
 
-// The same, rounded; the residual stream keeps its fp32 row.
-void NormalizeRounded(const float* row, std::int64_t columns, const LayerNormWeights& norm,
-                      BFloat16* out) {
+// `out` may be `row`.
+template <typename Out>
+void Normalize(const float* row, std::int64_t columns, const LayerNormWeights& norm, Out* out) {
   const Tag tag;
   const Statistics statistics = Measure(row, columns, norm.eps);
   const auto center = hn::Set(tag, statistics.mean);
@@ -90,14 +78,12 @@ void NormalizeRounded(const float* row, std::int64_t columns, const LayerNormWei
   std::int64_t c = 0;
   for (; c + Lanes() <= columns; c += Lanes()) {
     const auto normalized = hn::Mul(hn::Sub(hn::LoadU(tag, row + c), center), factor);
-    StoreRounded(tag,
-                 hn::MulAdd(normalized, hn::LoadU(tag, norm.gamma.data() + c),
-                            hn::LoadU(tag, norm.beta.data() + c)),
-                 out + c);
+    Store(hn::MulAdd(normalized, hn::LoadU(tag, norm.gamma.data() + c),
+                     hn::LoadU(tag, norm.beta.data() + c)),
+          out + c);
   }
   for (; c < columns; ++c) {
-    out[c] = BFloat16::FromFloat((row[c] - statistics.mean) * statistics.scale * norm.gamma[c] +
-                                 norm.beta[c]);
+    Store((row[c] - statistics.mean) * statistics.scale * norm.gamma[c] + norm.beta[c], out + c);
   }
 }
 
@@ -117,8 +103,7 @@ void FinishPreNormRow(const AddLayerNormArgs& args, std::int64_t row, const floa
   const std::int64_t columns = args.hidden.columns;
   if (args.norm == nullptr || args.operand == nullptr) return;
   if (args.operand_dtype == DType::kBF16) {
-    NormalizeRounded(hidden, columns, *args.norm,
-                     static_cast<BFloat16*>(args.operand) + row * columns);
+    Normalize(hidden, columns, *args.norm, static_cast<BFloat16*>(args.operand) + row * columns);
   } else {
     Normalize(hidden, columns, *args.norm, static_cast<float*>(args.operand) + row * columns);
   }
