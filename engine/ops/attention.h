@@ -65,16 +65,12 @@ class Attention {
 
   const AttentionOptions& options() const { return options_; }
   std::int64_t scratch_bytes() const;  // per worker
-  const char* implementation() const {
-    return implementation_;
-  }  // "avx512_bf16" or "highway:AVX3" and so on
 
  private:
   using Kernel = void (*)(const AttentionOptions&, const AttentionTask&);
   AttentionOptions options_;
   Kernel compute_;
   Kernel reuse_;
-  const char* implementation_;
 };
 
 }  // namespace reprise::engine::ops

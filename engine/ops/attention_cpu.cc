@@ -12,12 +12,10 @@ Attention::Attention(const AttentionOptions& options) : options_(options) {
   if (native) {
     compute_ = internal::ComputeHeadAvx512Bf16;
     reuse_ = internal::ReuseHeadAvx512Bf16;
-    implementation_ = "avx512_bf16";
     return;
   }
   compute_ = internal::ComputeHeadFloat;
   reuse_ = internal::ReuseHeadFloat;
-  implementation_ = internal::FloatTargetName();
 }
 
 std::int64_t Attention::scratch_bytes() const {

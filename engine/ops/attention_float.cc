@@ -14,6 +14,7 @@
 
 #include "engine/ops/attention_driver.h"
 #include "engine/ops/attention_kernels.h"
+#include "engine/ops/register_tile-inl.h"
 #include "engine/ops/round_to_bf16-inl.h"
 #include "hwy/contrib/math/math-inl.h"
 #include "hwy/highway.h"
@@ -25,11 +26,13 @@ namespace {
 
 namespace hn = hwy::HWY_NAMESPACE;
 
-using Tag = hn::ScalableTag<float>;
-using Vector = hn::Vec<Tag>;
+namespace tile = ops::HWY_NAMESPACE;  // what the -inl.h files define for this target
 
-// Sixteen registers hold 6 x 2 accumulators, thirty-two 6 x 4.
-constexpr int kVectors = HWY_TARGET <= HWY_AVX3 ? 4 : 2;
+using Tag = tile::FloatTag;
+using Vector = tile::FloatVector;
+
+constexpr int kVectors = tile::kTileVectors;
+static_assert(kBlockRows == tile::kTileRows);
 
 inline float Widen(float value) { return value; }
 inline float Widen(BFloat16 value) { return value.ToFloat(); }
@@ -37,7 +40,7 @@ inline void NarrowRow(const float* row, std::int64_t count, float* out) {
   std::copy(row, row + count, out);
 }
 inline void NarrowRow(const float* row, std::int64_t count, BFloat16* out) {
-  ops::HWY_NAMESPACE::RoundToBf16(row, count, out);
+  tile::RoundToBf16(row, count, out);
 }
 
 template <typename T>
@@ -49,24 +52,15 @@ std::int64_t PaddedHead(std::int64_t head_dim) {
   return memory::AlignUp(head_dim, static_cast<std::int64_t>(hn::Lanes(Tag())));
 }
 
-// sums[r][v] = sum over `depth` of rows[r, i] * columns[i, v]; ascending i for every element, so R
-// and V do not change a bit.
+// The sums that AddProducts makes of nothing.
 template <int R, int V>
 HWY_INLINE void Products(const float* rows, std::int64_t row_stride, const float* columns,
                          std::int64_t vector_stride, std::int64_t step, std::int64_t depth,
                          Vector (&sums)[R][V]) {
-  const Tag tag;
   for (int r = 0; r < R; ++r) {
-    for (int v = 0; v < V; ++v) sums[r][v] = hn::Zero(tag);
+    for (int v = 0; v < V; ++v) sums[r][v] = hn::Zero(Tag());
   }
-  for (std::int64_t i = 0; i < depth; ++i) {
-    Vector column[V];
-    for (int v = 0; v < V; ++v) column[v] = hn::LoadU(tag, columns + v * vector_stride + i * step);
-    for (int r = 0; r < R; ++r) {
-      const Vector row = hn::Set(tag, rows[r * row_stride + i]);
-      for (int v = 0; v < V; ++v) sums[r][v] = hn::MulAdd(row, column[v], sums[r][v]);
-    }
-  }
+  tile::AddProducts(rows, row_stride, columns, vector_stride, step, depth, sums);
 }
 
 template <int R, int V>
@@ -174,7 +168,8 @@ struct Kernels {
                      std::int64_t n, std::int64_t head_dim, float* out, std::int64_t out_stride) {
     const auto* q = reinterpret_cast<const float*>(queries);
     const auto* k = reinterpret_cast<const float*>(keys);
-    if (rows == kBlockRows) return ScoreRows<6>(q, head_dim, k, n, head_dim, out, out_stride);
+    if (rows == kBlockRows)
+      return ScoreRows<kBlockRows>(q, head_dim, k, n, head_dim, out, out_stride);
     for (std::int64_t r = 0; r < rows; ++r) {
       ScoreRows<1>(q + r * head_dim, head_dim, k, n, head_dim, out + r * out_stride, out_stride);
     }
@@ -228,7 +223,8 @@ struct Kernels {
     const auto* v = reinterpret_cast<const float*>(values);
     T* out = static_cast<T*>(context) + first_row * context_stride;
     if (rows == kBlockRows) {
-      return ContextRows<6>(wide, wide_stride, v, n, head_dim, factors, out, context_stride);
+      return ContextRows<kBlockRows>(wide, wide_stride, v, n, head_dim, factors, out,
+                                     context_stride);
     }
     for (std::int64_t r = 0; r < rows; ++r) {
       ContextRows<1>(wide + r * wide_stride, wide_stride, v, n, head_dim, factors + r,
@@ -258,8 +254,6 @@ void ReuseHead(const AttentionOptions& options, const AttentionTask& task) {
   WithKernels(options, task, [](auto runner) { runner.Reuse(); });
 }
 
-const char* TargetName() { return "highway:" HWY_STR(HWY_NAMESPACE); }
-
 }  // namespace HWY_NAMESPACE
 }  // namespace reprise::engine::ops::internal
 HWY_AFTER_NAMESPACE();
@@ -269,7 +263,6 @@ namespace reprise::engine::ops::internal {
 
 HWY_EXPORT(ComputeHead);
 HWY_EXPORT(ReuseHead);
-HWY_EXPORT(TargetName);
 
 void ComputeHeadFloat(const AttentionOptions& options, const AttentionTask& task) {
   HWY_DYNAMIC_DISPATCH(ComputeHead)(options, task);
@@ -278,8 +271,6 @@ void ComputeHeadFloat(const AttentionOptions& options, const AttentionTask& task
 void ReuseHeadFloat(const AttentionOptions& options, const AttentionTask& task) {
   HWY_DYNAMIC_DISPATCH(ReuseHead)(options, task);
 }
-
-const char* FloatTargetName() { return HWY_DYNAMIC_DISPATCH(TargetName)(); }
 
 }  // namespace reprise::engine::ops::internal
 #endif  // HWY_ONCE

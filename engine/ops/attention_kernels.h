@@ -9,7 +9,6 @@ namespace reprise::engine::ops::internal {
 // widened on the way.
 void ComputeHeadFloat(const AttentionOptions& options, const AttentionTask& task);
 void ReuseHeadFloat(const AttentionOptions& options, const AttentionTask& task);
-const char* FloatTargetName();
 
 // bf16 dot products (vdpbf16ps) with fp32 accumulation; precision and score format must both be
 // kBF16. Requires: ActiveCpuIsa() >= kAvx512Bf16.

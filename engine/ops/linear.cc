@@ -109,6 +109,5 @@ std::int64_t Linear::parameters() const {
   return packed_->options.in_features * packed_->options.out_features +
          (packed_->has_bias ? packed_->options.out_features : 0);
 }
-const char* Linear::implementation() const { return packed_->backend->implementation().c_str(); }
 
 }  // namespace reprise::engine::ops

@@ -59,9 +59,6 @@ class Linear {
   std::int64_t scratchpad_bytes() const;        // per worker, a multiple of the cache line
   std::int64_t packed_bytes() const;            // weights and bias as held in memory
   std::int64_t parameters() const;              // numbers in weight and bias
-  // Name of the oneDNN implementation, for example "brg:avx512_core_bf16"; shown by inspect and
-  // bench.
-  const char* implementation() const;
 
  private:
   struct Packed;

@@ -5,7 +5,6 @@
 #include <cstdint>
 #include <memory>
 #include <span>
-#include <string>
 
 #include "absl/status/statusor.h"
 #include "engine/ops/linear.h"
@@ -51,7 +50,6 @@ class LinearBackend {
   virtual void Run(const LinearBlock& block) const = 0;
   virtual std::int64_t packed_bytes() const = 0;
   virtual std::int64_t scratchpad_bytes() const = 0;
-  virtual const std::string& implementation() const = 0;
 };
 
 // oneDNN's brgemm matmuls. Unimplemented when oneDNN has none for the precision and the active

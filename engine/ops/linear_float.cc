@@ -8,12 +8,12 @@
 #include "hwy/foreach_target.h"
 // Must follow foreach_target.h.
 #include <algorithm>
-#include <string>
 #include <utility>
 #include <vector>
 
 #include "engine/check.h"
 #include "engine/ops/linear_backend.h"
+#include "engine/ops/register_tile-inl.h"
 #include "hwy/contrib/math/math-inl.h"
 #include "hwy/highway.h"
 
@@ -23,11 +23,13 @@ namespace HWY_NAMESPACE {
 namespace {
 
 namespace hn = hwy::HWY_NAMESPACE;
-using Tag = hn::ScalableTag<float>;
-using Vector = hn::Vec<Tag>;
+namespace tile = ops::HWY_NAMESPACE;  // what the -inl.h files define for this target
 
-constexpr int kRows = 6;
-constexpr int kVectors = HWY_TARGET <= HWY_AVX3 ? 4 : 2;
+using Tag = tile::FloatTag;
+using Vector = tile::FloatVector;
+
+constexpr int kRows = tile::kTileRows;
+constexpr int kVectors = tile::kTileVectors;
 
 // erf by Abramowitz and Stegun 7.1.26, absolute error 1.5e-7.
 HWY_INLINE Vector Erf(Vector x) {
@@ -88,20 +90,11 @@ HWY_INLINE void Tile(const LinearBlock& block, const Panel& panel, std::int64_t 
     for (int v = 0; v < V; ++v) sums[r][v] = hn::LoadU(tag, panel.bias + (vector + v) * lanes);
   }
   const float* weights = panel.weights + vector * panel.in_features * lanes;
-  std::int64_t column = 0;
   for (std::int64_t p = 0; p < block.x_layout.panels(); ++p) {
     const std::int64_t width = block.x_layout.width(p);
     const float* x = reinterpret_cast<const float*>(block.x_panel(p)) + row * width;
-    for (std::int64_t i = 0; i < width; ++i, ++column) {
-      Vector w[V];
-      for (int v = 0; v < V; ++v) {
-        w[v] = hn::LoadU(tag, weights + (v * panel.in_features + column) * lanes);
-      }
-      for (int r = 0; r < R; ++r) {
-        const Vector broadcast = hn::Set(tag, x[r * width + i]);
-        for (int v = 0; v < V; ++v) sums[r][v] = hn::MulAdd(broadcast, w[v], sums[r][v]);
-      }
-    }
+    tile::AddProducts(x, width, weights, panel.in_features * lanes, lanes, width, sums);
+    weights += width * lanes;
   }
   auto* y = reinterpret_cast<float*>(block.y_panel()) + row * panel.columns;
   for (int r = 0; r < R; ++r) {
@@ -134,8 +127,6 @@ HWY_INLINE void RowsOfPanel(const LinearBlock& block, const Panel& panel, std::i
 
 std::int64_t VectorLanes() { return static_cast<std::int64_t>(hn::Lanes(Tag())); }
 
-const char* LinearTargetName() { return "highway:" HWY_STR(HWY_NAMESPACE); }
-
 void RunPanel(const LinearBlock& block, const float* weights, const float* bias,
               std::int64_t in_features, Epilogue epilogue) {
   const Panel panel = {weights, bias, in_features, block.y_layout.width(block.out_panel), epilogue};
@@ -153,7 +144,6 @@ HWY_AFTER_NAMESPACE();
 namespace reprise::engine::ops::internal {
 
 HWY_EXPORT(VectorLanes);
-HWY_EXPORT(LinearTargetName);
 HWY_EXPORT(RunPanel);
 
 namespace {
@@ -169,7 +159,6 @@ class FloatBackend final : public LinearBackend {
   }
   std::int64_t packed_bytes() const override { return weights_.bytes() + bias_.bytes(); }
   std::int64_t scratchpad_bytes() const override { return 0; }
-  const std::string& implementation() const override { return implementation_; }
 
  private:
   std::int64_t in_features_ = 0;
@@ -178,13 +167,11 @@ class FloatBackend final : public LinearBackend {
   memory::Buffer bias_;                      // zeros where the layer has none
   std::vector<std::int64_t> panel_offsets_;  // floats into weights_
   std::vector<std::int64_t> panel_bias_;     // floats into bias_
-  std::string implementation_;
 };
 
 absl::Status FloatBackend::Pack(const LinearOptions& options, const LinearWeights& weights) {
   in_features_ = options.in_features;
   epilogue_ = options.epilogue;
-  implementation_ = HWY_DYNAMIC_DISPATCH(LinearTargetName)();
   const std::int64_t lanes = HWY_DYNAMIC_DISPATCH(VectorLanes)();
   const PanelLayout out = OutputLayout(options, 1);
   std::int64_t columns = 0;  // padded to whole vectors

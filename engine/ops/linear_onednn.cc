@@ -56,7 +56,7 @@ struct TileShape {
 struct TileKernels {
   TileShape shape;
   memory::desc weights;
-  memory::desc bias;
+  memory::desc bias;  // zero: nothing is added
   std::array<memory::desc, kHeights> source;
   std::array<memory::desc, kHeights> destination;
   std::array<memory::desc, kHeights> scratchpad;
@@ -69,8 +69,9 @@ struct Tile {
   std::int64_t weights_offset = 0;  // bytes into weights_
 };
 
-TileKernels BuildKernels(const LinearOptions& options, const TileShape& shape, bool has_bias,
-                         std::string* implementation) {
+// Unimplemented when oneDNN's best offer is not brgemm.
+absl::StatusOr<TileKernels> BuildKernels(const LinearOptions& options, const TileShape& shape,
+                                         bool has_bias) {
   dnnl::primitive_attr attributes;
   attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
   dnnl::post_ops post_ops;
@@ -97,7 +98,10 @@ TileKernels BuildKernels(const LinearOptions& options, const TileShape& shape, b
                                                    kernels.destination[i], attributes);
     if (i == kHeights - 1) {
       kernels.weights = description.weights_desc();
-      *implementation = description.impl_info_str();
+      const std::string implementation = description.impl_info_str();
+      if (!implementation.starts_with("brg")) {
+        return absl::UnimplementedError(absl::StrCat("oneDNN offers ", implementation));
+      }
     }
     kernels.scratchpad[i] = description.scratchpad_desc();
     kernels.matmul[i] = dnnl::matmul(description);
@@ -119,15 +123,16 @@ void PackTile(const float* weight, const TileKernels& kernels, std::int64_t in_f
 }
 
 // Index of the kernels for `shape`, built on first use.
-int FindOrBuildKernels(const LinearOptions& options, const TileShape& shape, bool has_bias,
-                       std::vector<TileKernels>& kernels, std::string* implementation) {
+absl::StatusOr<int> FindOrBuildKernels(const LinearOptions& options, const TileShape& shape,
+                                       bool has_bias, std::vector<TileKernels>& kernels) {
   for (std::size_t i = 0; i < kernels.size(); ++i) {
     const TileShape& known = kernels[i].shape;
     if (known.in == shape.in && known.out == shape.out && known.accumulate == shape.accumulate) {
       return static_cast<int>(i);
     }
   }
-  kernels.push_back(BuildKernels(options, shape, has_bias, implementation));
+  REPRISE_ASSIGN_OR_RETURN(TileKernels built, BuildKernels(options, shape, has_bias));
+  kernels.push_back(std::move(built));
   return static_cast<int>(kernels.size()) - 1;
 }
 
@@ -138,34 +143,28 @@ class OneDnnBackend final : public LinearBackend {
   void Run(const LinearBlock& block) const override;
   std::int64_t packed_bytes() const override { return weights_.bytes() + bias_.bytes(); }
   std::int64_t scratchpad_bytes() const override { return scratchpad_bytes_; }
-  const std::string& implementation() const override { return implementation_; }
 
  private:
   void RunTile(const Tile& tile, int height_index, const std::byte* x, std::byte* y,
                const float* panel_bias, std::byte* scratchpad) const;
 
-  bool has_bias_ = false;
   std::vector<TileKernels> kernels_;
   std::vector<Tile> tiles_;  // [output panels][input panels]
   engine::memory::Buffer weights_;
   engine::memory::Buffer bias_;
   std::int64_t scratchpad_bytes_ = 0;
-  std::string implementation_;
 };
 
 absl::Status OneDnnBackend::Pack(const LinearOptions& options, const LinearWeights& weights) {
-  has_bias_ = !weights.bias.empty();
   const PanelLayout in = InputLayout(options, 1);
   const PanelLayout out = OutputLayout(options, 1);
   std::int64_t weights_bytes = 0;
   for (std::int64_t out_panel = 0; out_panel < out.panels(); ++out_panel) {
     for (std::int64_t in_panel = 0; in_panel < in.panels(); ++in_panel) {
-      const int kernels =
+      REPRISE_ASSIGN_OR_RETURN(
+          const int kernels,
           FindOrBuildKernels(options, {in.width(in_panel), out.width(out_panel), in_panel > 0},
-                             has_bias_, kernels_, &implementation_);
-      if (!implementation_.starts_with("brg")) {
-        return absl::UnimplementedError(absl::StrCat("oneDNN offers ", implementation_));
-      }
+                             !weights.bias.empty(), kernels_));
       tiles_.push_back({kernels, weights_bytes});
       weights_bytes +=
           engine::memory::AlignUp(static_cast<std::int64_t>(kernels_[kernels].weights.get_size()),
@@ -222,7 +221,7 @@ void OneDnnBackend::RunTile(const Tile& tile, int height_index, const std::byte*
                                                {DNNL_ARG_BIAS, nullptr}}};
   int count = 4;
   memory bias_memory;
-  if (has_bias_ && !k.shape.accumulate) {
+  if (!k.bias.is_zero()) {
     bias_memory = memory(k.bias, OneDnnEngine(), const_cast<float*>(panel_bias));
     arguments[count++].memory = bias_memory.get();
   }

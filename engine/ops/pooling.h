@@ -30,7 +30,4 @@ void PoolSequences(device::ThreadTeam& team, MatrixView<const float> hidden,
 void GatherFirstTokens(MatrixView<const float> hidden, std::span<const std::int32_t> cu_seqlens,
                        DType dtype, void* operand);
 
-// Rounds or copies dense rows to `dtype`.
-void CastRows(MatrixView<const float> from, DType dtype, void* to);
-
 }  // namespace reprise::engine::ops

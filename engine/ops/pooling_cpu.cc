@@ -65,10 +65,4 @@ void GatherFirstTokens(MatrixView<const float> hidden, std::span<const std::int3
   }
 }
 
-void CastRows(MatrixView<const float> from, DType dtype, void* to) {
-  for (std::int64_t row = 0; row < from.rows; ++row) {
-    CastRow(from.row(row), from.columns, dtype, to, row);
-  }
-}
-
 }  // namespace reprise::engine::ops
