@@ -29,10 +29,10 @@ function(reprise_library name)
                         PRIVATE ${ARG_PRIVATE_DEPS})
 endfunction()
 
-# reprise_test(<name> SOURCES ... DEPS ... [LABELS ...] [ENVIRONMENT VAR=value ...] [TIMEOUT s])
-# defines a GoogleTest program and registers each of its tests.
+# reprise_test(<name> SOURCES ... DEPS ... [TIMEOUT s])
+# defines a GoogleTest program and registers the whole of it as one test of the same name.
 function(reprise_test name)
-  cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;DEPS;LABELS;ENVIRONMENT" ${ARGN})
+  cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;DEPS" ${ARGN})
   if(NOT ARG_TIMEOUT)
     set(ARG_TIMEOUT 300)
   endif()
@@ -43,25 +43,19 @@ function(reprise_test name)
       REPRISE_TEST_DATA_DIR="${PROJECT_SOURCE_DIR}/tests/data"
       REPRISE_DEPS_DIR="${REPRISE_DEPS_DIR}")
   add_test(NAME ${name} COMMAND ${name})
-  set_tests_properties(${name} PROPERTIES TIMEOUT ${ARG_TIMEOUT})
-  if(ARG_LABELS)
-    set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABELS}")
-  endif()
-  set_property(TEST ${name} APPEND PROPERTY ENVIRONMENT
-               "TSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/cmake/tsan_suppressions.txt" ${ARG_ENVIRONMENT})
+  set_tests_properties(${name} PROPERTIES TIMEOUT ${ARG_TIMEOUT}
+      ENVIRONMENT "TSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/cmake/tsan_suppressions.txt")
 endfunction()
 
-# reprise_isa_test(<name> ...): a reprise_test that is run once more with each lower instruction set.
+# reprise_isa_test(<name> ...): a reprise_test that is run once more with each lower instruction set,
+# as the tests <name>@<isa>.
 function(reprise_isa_test name)
   reprise_test(${name} ${ARGN})
-  cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;DEPS;LABELS;ENVIRONMENT" ${ARGN})
-  if(NOT ARG_TIMEOUT)
-    set(ARG_TIMEOUT 300)
-  endif()
+  get_property(timeout TEST ${name} PROPERTY TIMEOUT)
+  get_property(environment TEST ${name} PROPERTY ENVIRONMENT)
   foreach(isa sse4 avx2 avx512)
     add_test(NAME ${name}@${isa} COMMAND ${name})
-    set_tests_properties(${name}@${isa} PROPERTIES TIMEOUT ${ARG_TIMEOUT} LABELS "isa;${ARG_LABELS}")
-    set_property(TEST ${name}@${isa} APPEND PROPERTY ENVIRONMENT "REPRISE_CPU_ISA=${isa}"
-                 "TSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/cmake/tsan_suppressions.txt" ${ARG_ENVIRONMENT})
+    set_tests_properties(${name}@${isa} PROPERTIES TIMEOUT ${timeout} LABELS "isa;slow"
+        ENVIRONMENT "${environment};REPRISE_CPU_ISA=${isa}")
   endforeach()
 endfunction()
