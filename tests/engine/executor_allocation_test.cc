@@ -14,6 +14,7 @@
 
 #include "engine/device/cpu/isa.h"
 #include "engine/executor.h"
+#include "tests/engine/cpu_precisions.h"
 #include "tests/engine/tiny_model.h"
 
 namespace {
@@ -92,8 +93,7 @@ struct Case {
 class ExecutorAllocationTest : public ::testing::TestWithParam<Case> {
  protected:
   void SetUp() override {
-    if (GetParam().precision == Precision::kBF16 &&
-        device::ActiveCpuIsa() < device::CpuIsa::kAvx512Bf16) {
+    if (GetParam().precision == Precision::kBF16 && !CpuMultipliesBf16()) {
       GTEST_SKIP() << "no bf16 arithmetic on " << device::DescribeCpuIsa();
     }
     architectures::BertConfig config = TinyConfig();

@@ -7,6 +7,7 @@
 
 #include "engine/executor.h"
 #include "gtest/gtest.h"
+#include "tests/engine/cpu_precisions.h"
 #include "tests/engine/run_executor.h"
 #include "tests/reference/bert.h"
 #include "tests/reference/random_model.h"

@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "engine/device/cpu/isa.h"
 #include "engine/executor.h"
 #include "engine/model.h"
 #include "gtest/gtest.h"
@@ -25,14 +24,6 @@ struct Answer {
   std::vector<float> logits;
   bool operator==(const Answer&) const = default;
 };
-
-// bf16 needs dot products in hardware; on other CPUs the engine refuses it.
-inline bool CpuMultipliesBf16() { return device::ActiveCpuIsa() >= device::CpuIsa::kAvx512Bf16; }
-
-inline std::vector<Precision> PrecisionsOfThisCpu() {
-  if (!CpuMultipliesBf16()) return {Precision::kF32};
-  return {Precision::kF32, Precision::kBF16};
-}
 
 // The model that the engine reads from the checkpoint that the reference writes; null after a
 // failed assertion.
