@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import struct
 import subprocess
 
 # One architecture for all tiny models; small enough to load in milliseconds.
@@ -51,6 +52,13 @@ def convert(binary, source, folder, heads, layers):
 
 def set_policy(model, **policy):
     (model / "model.json").write_text(json.dumps(policy))
+
+
+def read_safetensors(path):
+    """What the header of a safetensors file says, and the data behind it."""
+    content = path.read_bytes()
+    (size,) = struct.unpack("<Q", content[:8])
+    return json.loads(content[8 : 8 + size]), content[8 + size :]
 
 
 def make_tiny_repository(binary, root):

@@ -89,7 +89,10 @@ def test_callers_that_heed_the_health_service_lose_nothing(demo_server):
         stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
         watching = threads.submit(heed_health, channel)
         callers = [threads.submit(call_until_told, stub) for _ in range(8)]
-        time.sleep(0.5)
+        scrape_when(
+            server.metrics_port,
+            lambda page: page.total("reprise_requests_total", method="ModelInfer") > 8,
+        )
         server.signal(signal.SIGTERM)
         answered = sum(caller.result(timeout=60) for caller in callers)
         watching.result(timeout=60)

@@ -10,6 +10,7 @@ import pytest
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from infer_messages import ids_request, text_request
+from model_repository import read_safetensors
 from scrape import Scrape
 
 USAGE, FAILED = 2, 1
@@ -37,12 +38,10 @@ def edit_config(model, **changes):
 def edit_header(model, edit):
     """Rewrites the header of a safetensors file, leaving its data as it is."""
     path = model / "1" / "model.safetensors"
-    content = path.read_bytes()
-    (size,) = struct.unpack("<Q", content[:8])
-    header = json.loads(content[8 : 8 + size])
+    header, data = read_safetensors(path)
     edit(header)
     text = json.dumps(header).encode()
-    path.write_bytes(struct.pack("<Q", len(text)) + text + content[8 + size :])
+    path.write_bytes(struct.pack("<Q", len(text)) + text + data)
 
 
 def first_tensor(header):
