@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "engine/check.h"
+#include "engine/weights/json_file.h"
 #include "nlohmann/json.hpp"
 
 namespace reprise::server::repository {
@@ -19,8 +20,8 @@ namespace {
 using Json = nlohmann::json;
 
 absl::Status WrongType(const std::string& key, const Json& value, const char* expected) {
-  return absl::InvalidArgumentError(
-      absl::StrCat("key '", key, "' is ", value.dump(), "; expected ", expected));
+  return absl::InvalidArgumentError(absl::StrCat(
+      "key '", key, "' is ", engine::weights::JsonText(value), "; expected ", expected));
 }
 
 template <typename Integer>
@@ -130,8 +131,12 @@ absl::Status UnknownKey(const std::string& key, const std::map<std::string, Read
 
 absl::StatusOr<ModelServingOptions> ParseModelPolicy(std::string_view json,
                                                      const ModelServingOptions& defaults) {
-  const Json policy = Json::parse(json, nullptr, /*allow_exceptions=*/false);
-  if (policy.is_discarded()) return absl::InvalidArgumentError("is not JSON");
+  const absl::StatusOr<Json> parsed = engine::weights::ParseJson(json, "its text");
+  if (!parsed.ok()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("is not JSON to go by: ", parsed.status().message()));
+  }
+  const Json& policy = *parsed;
   if (!policy.is_object()) return absl::InvalidArgumentError("is not a JSON object");
   ModelServingOptions options = defaults;
   const std::map<std::string, Reader> readers = Readers(&options);

@@ -70,6 +70,24 @@ TEST(ModelPolicy, UnknownKeyIsNamedWithTheKnownOnes) {
                                        HasSubstr("max_batch_size"), HasSubstr("versions"))));
 }
 
+TEST(ModelPolicyTest, DeepNestingIsRefusedAndNotFollowed) {
+  const std::string nested =
+      R"({"threads": )" + std::string(200'000, '[') + std::string(200'000, ']') + "}";
+  EXPECT_THAT(ParseModelPolicy(nested, {}), StatusIs(kInvalid, HasSubstr("levels")));
+}
+
+TEST(ModelPolicyTest, AKeyThatStandsTwiceIsRefused) {
+  EXPECT_THAT(ParseModelPolicy(R"({"threads": 1, "threads": 2})", {}),
+              StatusIs(kInvalid, HasSubstr("threads")));
+}
+
+TEST(ModelPolicyTest, ALongWrongValueIsQuotedShort) {
+  const std::string text = R"({"threads": ")" + std::string(100'000, 'x') + R"("})";
+  const absl::Status status = ParseModelPolicy(text, {}).status();
+  EXPECT_THAT(status, StatusIs(kInvalid, HasSubstr("expected an integer")));
+  EXPECT_LT(status.message().size(), 200u);
+}
+
 class BadPolicyTest : public ::testing::TestWithParam<std::pair<const char*, const char*>> {};
 
 TEST_P(BadPolicyTest, IsInvalidArgumentThatSaysWhatWasExpected) {
