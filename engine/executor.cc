@@ -15,6 +15,7 @@
 #include "engine/memory/buffer.h"
 #include "engine/ops/embedding.h"
 #include "engine/ops/pooling.h"
+#include "engine/range_check.h"
 
 namespace reprise::engine {
 namespace {
@@ -22,26 +23,13 @@ namespace {
 constexpr int kMaxThreads = 1024;
 constexpr std::int64_t kMaxBatchTokens = std::int64_t{1} << 24;
 
-absl::Status CheckOption(const char* name, std::int64_t value, std::int64_t low,
-                         std::int64_t high) {
-  if (value >= low && value <= high) return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      absl::StrCat(name, " is ", value, "; expected ", low, " to ", high));
-}
-
 absl::Status CheckOptions(const ExecutorOptions& options) {
-  REPRISE_RETURN_IF_ERROR(CheckOption("threads", options.threads, 1, kMaxThreads));
+  REPRISE_RETURN_IF_ERROR(CheckRange("threads", options.threads, 1, kMaxThreads));
   REPRISE_RETURN_IF_ERROR(
-      CheckOption("max_batch_tokens", options.max_batch_tokens, 1, kMaxBatchTokens));
+      CheckRange("max_batch_tokens", options.max_batch_tokens, 1, kMaxBatchTokens));
   REPRISE_RETURN_IF_ERROR(
-      CheckOption("max_batch_sequences", options.max_batch_sequences, 1, kMaxBatchTokens));
-  return CheckOption("score_cache_bytes", options.score_cache_bytes, 0, std::int64_t{1} << 42);
-}
-
-DType ResolveScoreFormat(ScoreFormat format, Precision precision) {
-  if (format == ScoreFormat::kF32) return DType::kF32;
-  if (format == ScoreFormat::kBF16) return DType::kBF16;
-  return precision == Precision::kBF16 ? DType::kBF16 : DType::kF32;
+      CheckRange("max_batch_sequences", options.max_batch_sequences, 1, kMaxBatchTokens));
+  return CheckRange("score_cache_bytes", options.score_cache_bytes, 0, std::int64_t{1} << 42);
 }
 
 absl::Status Missing(const char* output, const char* reason) {
@@ -51,16 +39,21 @@ absl::Status Missing(const char* output, const char* reason) {
 
 }  // namespace
 
+DType ResolveScoreFormat(ScoreFormat format, Precision resolved) {
+  if (format == ScoreFormat::kF32) return DType::kF32;
+  if (format == ScoreFormat::kBF16) return DType::kBF16;
+  return ElementType(resolved);
+}
+
 class Executor::Impl {
  public:
   Impl(std::shared_ptr<const Model> model, const ExecutorOptions& options)
       : model_(std::move(model)),
         options_(options),
         team_({options.threads, options.pin_threads}),
-        cost_shape_(
-            architectures::CostShape(model_->config(), model_->has_pooler(), model_->num_labels())),
-        exact_plan_(
-            *reuse::ReusePlan::Exact(model_->config().num_layers, model_->config().num_heads)) {}
+        one_token_(reuse::Predict(
+            architectures::CostShape(model_->config(), model_->has_pooler(), model_->num_labels()),
+            model_->plan(), {.source = 1})) {}
 
   absl::Status Allocate();
   absl::Status Run(const RaggedBatch& batch, const OutputSet& wanted, Outputs* outputs);
@@ -81,8 +74,7 @@ class Executor::Impl {
   const std::shared_ptr<const Model> model_;
   const ExecutorOptions options_;
   device::ThreadTeam team_;
-  const reuse::TransformerShape cost_shape_;
-  const reuse::ReusePlan exact_plan_;
+  const reuse::PlanSavings one_token_;  // the cost of a sequence of one token
   std::unique_ptr<layers::TransformerStack> stack_;
   memory::Buffer first_tokens_;  // operand of the pooler
   memory::Buffer pooled_;        // [max_batch_sequences, hidden_size]
@@ -101,7 +93,7 @@ absl::Status Executor::Impl::Allocate() {
       .layers = weights.layers,
       .final_norm = weights.final_norm ? &*weights.final_norm : nullptr,
       .norm_first = config.norm_first,
-      .precision = model_->precision() == Precision::kBF16 ? DType::kBF16 : DType::kF32,
+      .precision = ElementType(model_->precision()),
       .hidden_size = config.hidden_size,
       .relative_max_distance = config.relative_position_max};
   const layers::StackOptions stack_options = {
@@ -167,7 +159,7 @@ absl::Status Executor::Impl::Run(const RaggedBatch& batch, const OutputSet& want
   const architectures::BertWeights& weights = model_->weights();
   ops::SumEmbeddings(team_, batch,
                      {weights.token_embeddings.data(), weights.position_embeddings.data(),
-                      weights.type_embeddings.empty() ? nullptr : weights.type_embeddings.data()},
+                      weights.type_embeddings.data()},
                      stack_->hidden(batch.total_tokens()));
   stack_->Run(batch, weights.embedding_norm, clock, &report_);
   RunHeads(batch, wanted, outputs);
@@ -223,15 +215,17 @@ void Executor::Impl::RunHeads(const RaggedBatch& batch, const OutputSet& wanted,
 }
 
 void Executor::Impl::CountMultiplyAdds(const RaggedBatch& batch) {
-  report_.multiply_adds = 0;
-  report_.multiply_adds_exact = 0;
+  std::int64_t squares = 0;  // sum of n^2
   for (std::int64_t s = 0; s < batch.batch_size(); ++s) {
-    const std::int64_t n = batch.seq_len(s);
-    report_.multiply_adds +=
-        reuse::ModelMultiplyAdds(cost_shape_, model_->plan(), {.source = n}).total();
-    report_.multiply_adds_exact +=
-        reuse::ModelMultiplyAdds(cost_shape_, exact_plan_, {.source = n}).total();
+    squares += std::int64_t{batch.seq_len(s)} * batch.seq_len(s);
   }
+  // Scores and context grow with n^2, everything else with n.
+  const auto count = [&](const reuse::MultiplyAdds& one) {
+    const std::int64_t quadratic = one.scores + one.context;
+    return quadratic * squares + (one.total() - quadratic) * batch.total_tokens();
+  };
+  report_.multiply_adds = count(one_token_.multiply_adds);
+  report_.multiply_adds_exact = count(one_token_.exact_multiply_adds);
   // A recomputed score costs its query x key product all the same.
   for (const ScoreCounts& scores : report_.layer_scores) {
     report_.multiply_adds += scores.recomputed * model_->config().head_dim();

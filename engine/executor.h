@@ -18,6 +18,7 @@ namespace reprise::engine {
 enum class ReuseStrategy { kAuto, kStored, kFused };
 // How stored scores are kept. kAuto: fp32 for an fp32 model, bf16 for a bf16 model.
 enum class ScoreFormat { kAuto, kF32, kBF16 };
+DType ResolveScoreFormat(ScoreFormat format, Precision resolved);
 
 struct ExecutorOptions {
   int threads = 1;                         // >= 1; the calling thread is one of them

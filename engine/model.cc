@@ -16,6 +16,23 @@ Precision ResolvePrecision(Precision requested) {
   return multiplies_bf16 ? Precision::kBF16 : Precision::kF32;
 }
 
+std::string_view Name(Precision precision) {
+  switch (precision) {
+    case Precision::kAuto:
+      return "auto";
+    case Precision::kF32:
+      return "fp32";
+    case Precision::kBF16:
+      return "bf16";
+  }
+  return "?";
+}
+
+DType ElementType(Precision resolved) {
+  REPRISE_CHECK(resolved != Precision::kAuto);
+  return resolved == Precision::kBF16 ? DType::kBF16 : DType::kF32;
+}
+
 Model::~Model() = default;
 
 absl::StatusOr<std::shared_ptr<const Model>> Model::Load(const std::string& directory,
@@ -38,9 +55,9 @@ absl::StatusOr<std::shared_ptr<const Model>> Model::Create(const architectures::
   std::shared_ptr<Model> model(new Model());
   model->config_ = config;
   model->precision_ = ResolvePrecision(options.precision);
-  const DType dtype = model->precision_ == Precision::kBF16 ? DType::kBF16 : DType::kF32;
-  REPRISE_ASSIGN_OR_RETURN(architectures::BertWeights packed,
-                           architectures::PackBertWeights(config, parts, source, dtype));
+  REPRISE_ASSIGN_OR_RETURN(
+      architectures::BertWeights packed,
+      architectures::PackBertWeights(config, parts, source, ElementType(model->precision_)));
   model->has_pooler_ = parts.pooler;
   model->num_labels_ = parts.num_labels;
   model->parameter_count_ =

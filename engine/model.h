@@ -4,9 +4,11 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "absl/status/statusor.h"
 #include "engine/architectures/bert_config.h"
+#include "engine/tensor/dtype.h"
 #include "engine/weights/weight_source.h"
 
 namespace reprise::engine {
@@ -23,6 +25,9 @@ enum class Precision {
 
 // What kAuto means on this machine; fp32 and bf16 stay what they are.
 Precision ResolvePrecision(Precision requested);
+
+std::string_view Name(Precision precision);  // "auto", "fp32" or "bf16", as flags spell it
+DType ElementType(Precision resolved);       // of matrices and activations; Requires: not kAuto
 
 struct ModelOptions {
   Precision precision = Precision::kAuto;

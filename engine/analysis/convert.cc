@@ -51,9 +51,7 @@ struct Original {
 
 absl::Status CheckFits(const Original& original, const ConversionOptions& options) {
   const BertConfig& config = original.config;
-  REPRISE_ASSIGN_OR_RETURN(const reuse::ReusePlan exact,
-                           reuse::ReusePlan::Exact(config.num_layers, config.num_heads));
-  if (!(config.plan == exact)) {
+  if (!config.plan.is_exact()) {
     return absl::InvalidArgumentError(
         absl::StrCat("'", options.input_directory, "' is a reuse model already (",
                      config.plan.name(), "); expected an ordinary checkpoint"));

@@ -1,7 +1,6 @@
 #include "engine/architectures/bert_weights.h"
 
 #include <algorithm>
-#include <array>
 #include <string>
 #include <utility>
 
@@ -66,10 +65,8 @@ class Packer {
     REPRISE_ASSIGN_OR_RETURN(
         packed.position_embeddings,
         Read(names::kPositionEmbeddings, {config_.max_position_embeddings, hidden}));
-    if (config_.type_vocab_size > 0) {
-      REPRISE_ASSIGN_OR_RETURN(packed.type_embeddings, Read(names::kTokenTypeEmbeddings,
-                                                            {config_.type_vocab_size, hidden}));
-    }
+    REPRISE_ASSIGN_OR_RETURN(packed.type_embeddings,
+                             Read(names::kTokenTypeEmbeddings, {config_.type_vocab_size, hidden}));
     REPRISE_ASSIGN_OR_RETURN(packed.embedding_norm, ReadNorm(names::kEmbeddingNorm));
     for (int layer = 0; layer < config_.num_layers; ++layer) {
       REPRISE_ASSIGN_OR_RETURN(EncoderLayer encoder_layer, PackLayer(layer));
@@ -78,12 +75,18 @@ class Packer {
     if (config_.final_layer_norm) {
       REPRISE_ASSIGN_OR_RETURN(packed.final_norm, ReadNorm(names::kFinalNorm));
     }
+    // Pooler and classifier have one row per sequence, so fp32 costs nothing and keeps the logits
+    // exact.
     if (parts.pooler) {
-      REPRISE_ASSIGN_OR_RETURN(packed.pooler, PackHead(names::kPooler, hidden, Epilogue::kTanh));
+      REPRISE_ASSIGN_OR_RETURN(
+          packed.pooler,
+          PackDense(names::kPooler,
+                    {.in_features = hidden, .out_features = hidden, .epilogue = Epilogue::kTanh}));
     }
     if (parts.num_labels > 0) {
-      REPRISE_ASSIGN_OR_RETURN(packed.classifier,
-                               PackHead(names::kClassifier, parts.num_labels, Epilogue::kNone));
+      REPRISE_ASSIGN_OR_RETURN(
+          packed.classifier,
+          PackDense(names::kClassifier, {.in_features = hidden, .out_features = parts.num_labels}));
     }
     packed.packed_bytes = PackedBytes(packed);
     return packed;
@@ -140,15 +143,13 @@ class Packer {
                                            .out_panel = heads_per_panel * head_dim,
                                            .precision = precision_,
                                            .output = precision_}));
-    REPRISE_ASSIGN_OR_RETURN(const Dense output,
-                             ReadDense(names::AttentionOutput(layer), hidden, hidden));
-    REPRISE_ASSIGN_OR_RETURN(Linear output_projection,
-                             Linear::Pack(output.weight, output.bias,
-                                          {.in_features = hidden,
-                                           .out_features = hidden,
-                                           .out_panel = std::min(kOutputPanel, hidden),
-                                           .precision = precision_,
-                                           .output = DType::kF32}));
+    REPRISE_ASSIGN_OR_RETURN(
+        Linear output_projection,
+        PackDense(names::AttentionOutput(layer), {.in_features = hidden,
+                                                  .out_features = hidden,
+                                                  .out_panel = std::min(kOutputPanel, hidden),
+                                                  .precision = precision_,
+                                                  .output = DType::kF32}));
     REPRISE_ASSIGN_OR_RETURN(LayerNorm norm, ReadNorm(names::AttentionNorm(layer)));
     std::vector<float> relative_bias;
     if (config_.relative_position_max > 0 && computed > 0) {
@@ -164,38 +165,30 @@ class Packer {
     const std::int64_t hidden = config_.hidden_size;
     const std::int64_t intermediate = config_.intermediate_size;
     const std::int64_t panel = IntermediatePanel(intermediate);
-    REPRISE_ASSIGN_OR_RETURN(const Dense up,
-                             ReadDense(names::Intermediate(layer), intermediate, hidden));
-    REPRISE_ASSIGN_OR_RETURN(Linear packed_up,
-                             Linear::Pack(up.weight, up.bias,
-                                          {.in_features = hidden,
-                                           .out_features = intermediate,
-                                           .out_panel = panel,
-                                           .precision = precision_,
-                                           .output = precision_,
-                                           .epilogue = ToEpilogue(config_.activation)}));
-    REPRISE_ASSIGN_OR_RETURN(const Dense down,
-                             ReadDense(names::Output(layer), hidden, intermediate));
-    REPRISE_ASSIGN_OR_RETURN(Linear packed_down,
-                             Linear::Pack(down.weight, down.bias,
-                                          {.in_features = intermediate,
-                                           .out_features = hidden,
-                                           .in_panel = panel,
-                                           .out_panel = std::min(kOutputPanel, hidden),
-                                           .precision = precision_,
-                                           .output = DType::kF32}));
+    REPRISE_ASSIGN_OR_RETURN(Linear up, PackDense(names::Intermediate(layer),
+                                                  {.in_features = hidden,
+                                                   .out_features = intermediate,
+                                                   .out_panel = panel,
+                                                   .precision = precision_,
+                                                   .output = precision_,
+                                                   .epilogue = ToEpilogue(config_.activation)}));
+    REPRISE_ASSIGN_OR_RETURN(
+        Linear down, PackDense(names::Output(layer), {.in_features = intermediate,
+                                                      .out_features = hidden,
+                                                      .in_panel = panel,
+                                                      .out_panel = std::min(kOutputPanel, hidden),
+                                                      .precision = precision_,
+                                                      .output = DType::kF32}));
     REPRISE_ASSIGN_OR_RETURN(LayerNorm norm, ReadNorm(names::OutputNorm(layer)));
-    return layers::FeedForwardWeights{std::move(packed_up), std::move(packed_down),
-                                      std::move(norm)};
+    return layers::FeedForwardWeights{std::move(up), std::move(down), std::move(norm)};
   }
 
-  // Pooler and classifier: one row per sequence, so fp32 costs nothing and keeps the logits exact.
-  absl::StatusOr<Linear> PackHead(const std::string& stem, std::int64_t out,
-                                  Epilogue epilogue) const {
-    REPRISE_ASSIGN_OR_RETURN(const Dense dense, ReadDense(stem, out, config_.hidden_size));
-    return Linear::Pack(
-        dense.weight, dense.bias,
-        {.in_features = config_.hidden_size, .out_features = out, .epilogue = epilogue});
+  // Reads the tensors of a dense layer as the options shape it, and packs them.
+  absl::StatusOr<Linear> PackDense(const std::string& stem,
+                                   const ops::LinearOptions& options) const {
+    REPRISE_ASSIGN_OR_RETURN(const Dense dense,
+                             ReadDense(stem, options.out_features, options.in_features));
+    return Linear::Pack(dense.weight, dense.bias, options);
   }
 
   static std::int64_t PackedBytes(const BertWeights& packed) {

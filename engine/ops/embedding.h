@@ -9,11 +9,11 @@
 
 namespace reprise::engine::ops {
 
-// Tables, fp32 row-major, borrowed. type may have no rows.
+// Tables, fp32 row-major, borrowed.
 struct EmbeddingTables {
   const float* token = nullptr;     // [vocab_size, hidden_size]
   const float* position = nullptr;  // [max_position_embeddings, hidden_size]
-  const float* type = nullptr;      // [type_vocab_size, hidden_size] or null
+  const float* type = nullptr;      // [type_vocab_size, hidden_size]
 };
 
 // hidden[t, :] = token[input_ids[t]] + position[position_ids[t]] + type[token_type_ids[t]] (Devlin

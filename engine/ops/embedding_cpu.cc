@@ -14,10 +14,6 @@ void SumEmbeddings(device::ThreadTeam& team, const RaggedBatch& batch,
       const float* token_row = tables.token + batch.input_ids[t] * hidden.columns;
       const float* position_row = tables.position + position * hidden.columns;
       float* out = hidden.row(t);
-      if (tables.type == nullptr) {
-        for (std::int64_t c = 0; c < hidden.columns; ++c) out[c] = token_row[c] + position_row[c];
-        continue;
-      }
       const float* type_row = tables.type + type * hidden.columns;
       for (std::int64_t c = 0; c < hidden.columns; ++c) {
         out[c] = token_row[c] + position_row[c] + type_row[c];

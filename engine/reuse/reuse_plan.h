@@ -68,6 +68,9 @@ class ReusePlan {
   // plan. Explicit tables are written resolved.
   nlohmann::json ToJson() const;
 
+  // Every head of every layer is computed.
+  bool is_exact() const { return recipe_.kind == Recipe::Kind::kExact; }
+
   int num_layers() const { return static_cast<int>(source_.size()); }
   int num_heads() const { return num_heads_; }
   // "exact", "12x6" (K x P), "alternate-12", "all_end-6", "skip-6" or "table".

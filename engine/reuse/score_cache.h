@@ -42,7 +42,6 @@ class ScoreCache {
   std::int64_t capacity_bytes() const { return options_.capacity_bytes; }
   std::int64_t live_bytes() const { return live_bytes_; }  // of the present layout
   std::int64_t peak_bytes() const { return peak_bytes_; }  // largest layout so far
-  DType format() const { return options_.format; }
 
  private:
   struct Placement {

@@ -22,10 +22,6 @@ namespace weights = engine::weights;
 using architectures::BertConfig;
 using engine::reuse::ReusePlan;
 
-bool IsExact(const BertConfig& config) {
-  return config.plan.num_reused_heads() == 0 && config.plan.ToJson().is_null();
-}
-
 BertConfig WithPlan(BertConfig config, ReusePlan plan) {
   config.plan = std::move(plan);
   return config;
@@ -56,8 +52,8 @@ class BenchWeights {
       REPRISE_ASSIGN_OR_RETURN(plan, PlanByName(plan_name, config_.num_layers, config_.num_heads));
     }
     const BertConfig planned = WithPlan(config_, std::move(plan));
-    if (checkpoint_ != nullptr && !IsExact(config_)) {
-      if (!IsExact(planned)) {
+    if (checkpoint_ != nullptr && !config_.plan.is_exact()) {
+      if (!planned.plan.is_exact()) {
         return absl::InvalidArgumentError(
             absl::StrCat("the checkpoint is a reuse model (plan ", config_.plan.name(),
                          ") and has no query and "
@@ -94,7 +90,7 @@ class BenchWeights {
     REPRISE_ASSIGN_OR_RETURN(checkpoint_, weights::Checkpoint::Open(options.checkpoint));
     whole_ = checkpoint_.get();
     label_ = "checkpoint";
-    if (IsExact(config_)) return absl::OkStatus();
+    if (config_.plan.is_exact()) return absl::OkStatus();
     REPRISE_ASSIGN_OR_RETURN(const auto parts, architectures::FindParts(config_, *checkpoint_));
     REPRISE_ASSIGN_OR_RETURN(random_, RandomWhole(parts, options.seed));
     filled_ = std::make_unique<weights::ExactFillSource>(
@@ -126,7 +122,7 @@ absl::StatusOr<std::vector<BenchModel>> LoadBenchModels(
   REPRISE_ASSIGN_OR_RETURN(const auto weights, BenchWeights::Open(options));
   if (!options.save_weights.empty()) REPRISE_RETURN_IF_ERROR(weights->Save(options.save_weights));
   std::vector<std::string> plans = options.plans;
-  if (plans.empty()) plans.push_back(IsExact(weights->config()) ? "exact" : "own");
+  if (plans.empty()) plans.push_back(weights->config().plan.is_exact() ? "exact" : "own");
   const int total = static_cast<int>(plans.size() * options.precisions.size());
   std::vector<BenchModel> models;
   for (const std::string& plan : plans) {

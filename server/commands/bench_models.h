@@ -13,10 +13,9 @@
 namespace reprise::server::commands {
 
 struct BenchModelOptions {
-  std::string checkpoint;       // a checkpoint directory; or
-  std::string config_file;      // a config.json, with
-  bool random_weights = false;  // weights drawn at random: a config has none
-  std::uint64_t seed = 1;       // of random weights
+  std::string checkpoint;   // a checkpoint directory; or
+  std::string config_file;  // a config.json, with weights drawn at random
+  std::uint64_t seed = 1;   // of random weights
   // Names of PlanByName, or "own": the plan that the checkpoint or config brings. Empty: "own" for
   // a reuse model, "exact" for any other.
   std::vector<std::string> plans;

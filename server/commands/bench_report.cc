@@ -31,7 +31,7 @@ std::string Share(std::int64_t part, const engine::ScoreCounts& scores) {
 
 std::vector<std::string> CaseColumns(const BenchRow& row) {
   const bool reuses = row.scores.reused + row.scores.recomputed > 0;
-  return {row.plan, std::string(repository::Name(row.precision)),
+  return {row.plan, std::string(engine::Name(row.precision)),
           reuses ? std::string(repository::Name(row.strategy)) : "-", absl::StrCat(row.batch_size),
           absl::StrCat(row.seq_len)};
 }
@@ -59,7 +59,7 @@ nlohmann::ordered_json ToJson(const BenchRow& row) {
           {"weights", row.weights},
           {"batch_size", row.batch_size},
           {"seq_len", row.seq_len},
-          {"precision", repository::Name(row.precision)},
+          {"precision", engine::Name(row.precision)},
           {"threads", row.threads},
           {"strategy", repository::Name(row.strategy)},
           {"repetitions", row.repetitions},

@@ -6,10 +6,10 @@
 #include <string>
 
 #include "CLI/CLI.hpp"
-#include "absl/strings/str_cat.h"
 #include "grpc/health/v1/health.grpc.pb.h"
 #include "grpcpp/grpcpp.h"
 #include "server/commands/exit_status.h"
+#include "server/request/host_and_port.h"
 
 namespace reprise::server::commands {
 namespace {
@@ -24,9 +24,7 @@ struct HealthOptions {
 };
 
 ExitStatus CheckHealth(const HealthOptions& options) {
-  const bool ipv6 = options.host.find(':') != std::string::npos;
-  const std::string address =
-      absl::StrCat(ipv6 ? "[" : "", options.host, ipv6 ? "]:" : ":", options.port);
+  const std::string address = HostAndPort(options.host, options.port);
   const auto stub = health_v1::Health::NewStub(
       ::grpc::CreateChannel(address, ::grpc::InsecureChannelCredentials()));
   ::grpc::ClientContext context;

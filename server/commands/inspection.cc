@@ -45,7 +45,7 @@ std::string PoolingText(const BertConfig& config) {
 }
 
 engine::reuse::Storage StorageIn(engine::Precision precision) {
-  const int bytes = precision == engine::Precision::kBF16 ? 2 : 4;
+  const int bytes = static_cast<int>(engine::SizeOf(engine::ElementType(precision)));
   return {.weight_bytes = bytes, .activation_bytes = bytes, .score_bytes = bytes};
 }
 
@@ -160,7 +160,7 @@ nlohmann::ordered_json ToJson(const Inspection& inspection) {
           {"parameters", any.parameters},
           {"parameters_exact", any.exact_parameters},
           {"file_bytes", inspection.file_bytes},
-          {"auto_precision", repository::Name(inspection.auto_precision)},
+          {"auto_precision", engine::Name(inspection.auto_precision)},
           {"lengths", lengths}};
 }
 
@@ -188,11 +188,11 @@ std::string ToText(const Inspection& inspection) {
                     Percent(any.parameters_ratio()), " of the exact model's; ",
                     ByteText(static_cast<std::int64_t>(inspection.file_bytes)), " on disk"));
   line("precision",
-       absl::StrCat("fp32 or bf16; auto is ",
-                    std::string(repository::Name(inspection.auto_precision)), " on this machine"));
+       absl::StrCat("fp32 or bf16; auto is ", std::string(engine::Name(inspection.auto_precision)),
+                    " on this machine"));
   absl::StrAppend(&text, "\n", engine::analysis::DrawPlanGrid(config.plan),
                   "\nPredicted for one sequence, ",
-                  std::string(repository::Name(inspection.auto_precision)),
+                  std::string(engine::Name(inspection.auto_precision)),
                   ", scores stored (GMAC: 10^9 multiply-adds):\n", CostTable(inspection));
   return text;
 }

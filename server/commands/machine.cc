@@ -8,6 +8,7 @@
 #include <fstream>
 
 #include "absl/strings/str_cat.h"
+#include "engine/device/cpu/cores.h"
 #include "engine/device/cpu/isa.h"
 #include "nlohmann/json.hpp"
 #include "server/commands/quantity_text.h"
@@ -25,13 +26,6 @@ std::string CpuName() {
     }
   }
   return "unknown";
-}
-
-int UsableCores() {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  if (sched_getaffinity(0, sizeof(set), &set) == 0) return CPU_COUNT(&set);
-  return static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN));
 }
 
 std::string FirstLine(const std::string& path) {
@@ -65,7 +59,7 @@ Machine DescribeMachine() {
   machine.cpu = CpuName();
   engine::device::ActiveCpuIsa();
   machine.isa = engine::device::DescribeCpuIsa();
-  machine.cores = UsableCores();
+  machine.cores = engine::device::UsableCores();
   machine.caches = Caches();
   machine.memory_bytes = std::int64_t{sysconf(_SC_PHYS_PAGES)} * sysconf(_SC_PAGESIZE);
   machine.kernel = Kernel();

@@ -51,10 +51,7 @@ absl::StatusOr<std::unique_ptr<Server>> OpenPorts(const ServerOptions& options,
                                                   std::vector<repository::ModelDirectory> models) {
   auto server = std::make_unique<Server>();
   server->core = std::make_unique<repository::ServingCoreImpl>(
-      std::move(models), repository::LoadServable,
-      repository::CoreOptions{.keep_going = options.repository.keep_going,
-                              .load_threads = options.repository.load_threads},
-      Clock::Real(), server->observer);
+      std::move(models), repository::LoadServable, options.core, Clock::Real(), server->observer);
   REPRISE_ASSIGN_OR_RETURN(server->metrics_server,
                            metrics::MetricsServer::Start(options.metrics, server->registry));
   REPRISE_ASSIGN_OR_RETURN(
@@ -113,7 +110,7 @@ ExitStatus ServeUntilStopped(Server& server, const ServerOptions& options, StopS
   if (!signal.has_value()) {
     if (loaded.ok()) {
       LogInfo("ready");
-    } else if (options.repository.keep_going) {
+    } else if (options.core.keep_going) {
       LogWarning("serving without the models that did not load",
                  {{"first_failure", std::string(loaded.message())}});
     } else {

@@ -41,7 +41,8 @@ CLI::Option* AddDuration(CLI::App& app, const std::string& name, Duration* targe
       ->check(CLI::Range(std::int64_t{0}, high));
 }
 
-void AddRepositoryFlags(CLI::App& app, repository::RepositoryOptions* options) {
+void AddRepositoryFlags(CLI::App& app, repository::RepositoryOptions* options,
+                        repository::CoreOptions* core) {
   app.option_defaults()->group("Models");
   app.add_option("--model-repository", options->path,
                  "Folder of models, <folder>/<model>/<version>/ with a checkpoint in each, or one "
@@ -52,11 +53,10 @@ void AddRepositoryFlags(CLI::App& app, repository::RepositoryOptions* options) {
                  "Name of the model in a checkpoint folder given by itself; default: the folder's "
                  "name")
       ->type_name("NAME");
-  app.add_flag("--keep-going", options->keep_going,
+  app.add_flag("--keep-going", core->keep_going,
                "Serve the models that load when others fail; without it a failure ends the "
                "server with status 1");
-  AddCount(app, "--load-threads", &options->load_threads, 1, 64,
-           "Models that load at the same time");
+  AddCount(app, "--load-threads", &core->load_threads, 1, 64, "Models that load at the same time");
 }
 
 void AddModelFlags(CLI::App& app, repository::ModelServingOptions* options) {
@@ -145,8 +145,8 @@ void AddGrpcFlags(CLI::App& app, grpc::GrpcServerOptions* options) {
   AddBytes(app, "--grpc-memory-bytes", &options->memory_quota_bytes,
            "Memory for messages being received, over all connections; 0: no limit");
   app.add_option("--client-key-metadata", options->client_key_metadata,
-                 "Metadata key that names the caller for fair sharing, lower case; default: the "
-                 "caller's address")
+                 "Metadata key that names the caller, lower case; default: the caller's address. "
+                 "Carried with each request; nothing orders by it yet")
       ->type_name("KEY");
   const std::int64_t most_ms = std::numeric_limits<std::int32_t>::max();
   AddDuration(app, "--keepalive-time-ms", &options->keepalive_time, "MS", most_ms,
@@ -194,7 +194,7 @@ std::string EnvironmentName(std::string flag) {
 }  // namespace
 
 void AddServerFlags(CLI::App& app, ServerOptions* options) {
-  AddRepositoryFlags(app, &options->repository);
+  AddRepositoryFlags(app, &options->repository, &options->core);
   AddPortFlags(app, options);
   AddModelFlags(app, &options->repository.defaults);
   AddBatchingFlags(app, &options->repository.defaults.batching);

@@ -11,6 +11,7 @@
 #include "server/grpc/grpc_server.h"
 #include "server/metrics/metrics_server.h"
 #include "server/repository/model_repository.h"
+#include "server/repository/serving_core_impl.h"
 
 namespace reprise::server::config {
 
@@ -25,6 +26,7 @@ struct ShutdownOptions {
 
 struct ServerOptions {
   repository::RepositoryOptions repository;
+  repository::CoreOptions core;
   grpc::GrpcServerOptions grpc;
   metrics::MetricsServerOptions metrics;
   ShutdownOptions shutdown;

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "engine/check.h"
+#include "engine/range_check.h"
 #include "grpcpp/resource_quota.h"
 #include "grpcpp/security/server_credentials.h"
 #include "grpcpp/server.h"
@@ -15,6 +16,7 @@
 #include "server/grpc/reprise_service.h"
 #include "server/grpc/service_context.h"
 #include "server/grpc/unknown_methods.h"
+#include "server/request/host_and_port.h"
 
 namespace reprise::server::grpc {
 namespace {
@@ -27,17 +29,7 @@ constexpr std::int64_t kMaxMessageBytes = std::numeric_limits<int>::max() - kLim
 // What a call still open at the very end is given to end by itself.
 constexpr std::chrono::seconds kLastGrace{1};
 
-std::string Address(const std::string& host, int port) {
-  const bool bare_ipv6 = host.find(':') != std::string::npos && host.front() != '[';
-  return bare_ipv6 ? absl::StrCat("[", host, "]:", port) : absl::StrCat(host, ":", port);
-}
-
-absl::Status CheckRange(const char* field, std::int64_t value, std::int64_t low,
-                        std::int64_t high) {
-  if (value >= low && value <= high) return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      absl::StrCat(field, " is ", value, ", expected ", low, " to ", high));
-}
+using engine::CheckRange;
 
 }  // namespace
 
@@ -53,8 +45,8 @@ absl::Status Validate(const GrpcServerOptions& options) {
       CheckRange("max_send_bytes", options.max_send_bytes, 1, kMaxMessageBytes));
   REPRISE_RETURN_IF_ERROR(
       CheckRange("max_concurrent_streams", options.max_concurrent_streams, 1, kMaxInt));
-  REPRISE_RETURN_IF_ERROR(CheckRange("memory_quota_bytes", options.memory_quota_bytes, 0,
-                                     std::numeric_limits<std::int64_t>::max()));
+  REPRISE_RETURN_IF_ERROR(
+      CheckRange("memory_quota_bytes", options.memory_quota_bytes, 0, engine::kNoUpperLimit));
   REPRISE_RETURN_IF_ERROR(
       CheckRange("keepalive_time (ms)", options.keepalive_time.count(), 1, kMaxInt));
   REPRISE_RETURN_IF_ERROR(
@@ -102,7 +94,7 @@ class GrpcServer::Impl {
     builder.RegisterService(&reflection_v1_);
     builder.RegisterService(&reflection_v1alpha_);
     builder.RegisterCallbackGenericService(&unknown_);
-    const std::string address = Address(options.host, options.port);
+    const std::string address = HostAndPort(options.host, options.port);
     builder.AddListeningPort(address, ::grpc::InsecureServerCredentials(), &port_);
     server_ = builder.BuildAndStart();
     if (server_ == nullptr || port_ == 0) {

@@ -38,7 +38,6 @@ class HealthService final : public HealthServiceBase {
 
  private:
   using Status = ::grpc::health::v1::HealthCheckResponse::ServingStatus;
-  friend class HealthWatch;
 
   ::grpc::ServerUnaryReactor* Check(::grpc::CallbackServerContext* context,
                                     const ::grpc::ByteBuffer* bytes,

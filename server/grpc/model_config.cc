@@ -99,8 +99,7 @@ void FillParameters(const ModelDescription& description, inference::ModelConfig*
   parameters.SetLimit("max_queue_bytes", limits.max_queue_bytes);
   parameters.SetLimit("max_queue_score_bytes", limits.max_queue_score_bytes);
   if (description.model != nullptr) {
-    parameters.Set("precision",
-                   description.model->precision() == engine::Precision::kBF16 ? "bf16" : "fp32");
+    parameters.Set("precision", std::string(engine::Name(description.model->precision())));
     parameters.Set("reuse_plan", description.model->plan().name());
   }
 }

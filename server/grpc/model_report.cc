@@ -34,7 +34,7 @@ v1::ModelShape ToShape(const ModelDescription& description) {
   }
   shape.set_normalize(config.normalize);
   shape.mutable_labels()->Add(description.labels.begin(), description.labels.end());
-  shape.set_precision(model.precision() == engine::Precision::kBF16 ? "bf16" : "fp32");
+  shape.set_precision(std::string(engine::Name(model.precision())));
   shape.set_parameters(model.parameter_count());
   shape.set_parameter_bytes(model.parameter_bytes());
   return shape;
@@ -144,9 +144,8 @@ absl::StatusOr<v1::DescribeModelResponse> DescribeModel(
   const engine::reuse::TransformerShape shape =
       engine::architectures::CostShape(model.config(), model.has_pooler(), model.num_labels());
   engine::reuse::Storage storage;
-  if (model.precision() == engine::Precision::kBF16) {
-    storage.weight_bytes = storage.activation_bytes = storage.score_bytes = 2;
-  }
+  storage.weight_bytes = storage.activation_bytes = storage.score_bytes =
+      static_cast<int>(engine::SizeOf(engine::ElementType(model.precision())));
   storage.scores_stored = description.strategy != "fused";
   for (const std::int64_t length : lengths) {
     REPRISE_RETURN_IF_ERROR(engine::reuse::CheckCostInput(shape, model.plan(), {.source = length}));

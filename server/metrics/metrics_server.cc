@@ -14,6 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "engine/check.h"
 #include "prometheus/exposer.h"
+#include "server/request/host_and_port.h"
 
 namespace reprise::server::metrics {
 namespace {
@@ -40,9 +41,7 @@ absl::StatusOr<std::unique_ptr<MetricsServer>> MetricsServer::Start(
     return absl::InvalidArgumentError(
         absl::StrCat("metrics port is ", options.port, ", expected 0..65535 (0: any free port)"));
   }
-  const bool ipv6 = options.host.find(':') != std::string::npos;
-  const std::string address =
-      absl::StrCat(ipv6 ? "[" : "", options.host, ipv6 ? "]:" : ":", options.port);
+  const std::string address = HostAndPort(options.host, options.port);
   try {
     auto exposer = std::make_unique<prometheus::Exposer>(address);
     const std::vector<int> ports = exposer->GetListeningPorts();

@@ -26,7 +26,7 @@ void RaiseTo(prometheus::Gauge& gauge, std::int64_t value) {
 
 // Bytes that reuse saves whatever runs, for `tokens` tokens of activations.
 reuse::MemorySaved SavedBy(const engine::Model& model, std::int64_t tokens) {
-  const int matrix_bytes = model.precision() == engine::Precision::kBF16 ? 2 : 4;
+  const int matrix_bytes = static_cast<int>(engine::SizeOf(engine::ElementType(model.precision())));
   const reuse::TransformerShape shape =
       engine::architectures::CostShape(model.config(), model.has_pooler(), model.num_labels());
   return reuse::Predict(shape, model.plan(), {.source = tokens},
@@ -213,9 +213,8 @@ void ModelSeries::Ready(const ModelDescription& description, std::chrono::nanose
   registry_.Gauge(catalogue::kReusePlannedRatio, {model_, version_}).Set(ReuseRatio(model.plan()));
   registry_
       .Gauge(catalogue::kModelInfo,
-             {model_, version_, model.plan().name(),
-              model.precision() == engine::Precision::kBF16 ? "bf16" : "fp32", description.device,
-              description.strategy})
+             {model_, version_, model.plan().name(), std::string(engine::Name(model.precision())),
+              description.device, description.strategy})
       .Set(1);
   saved_parameters_.Set(static_cast<double>(SavedBy(model, 0).parameters));
 

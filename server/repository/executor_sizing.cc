@@ -48,9 +48,8 @@ engine::ExecutorOptions SizeExecutor(const ModelServingOptions& options,
 
 std::int64_t ScoreBytesPerSquare(const engine::reuse::ReusePlan& plan, engine::Precision precision,
                                  engine::ScoreFormat format) {
-  const bool half = format == engine::ScoreFormat::kBF16 ||
-                    (format == engine::ScoreFormat::kAuto && precision == engine::Precision::kBF16);
-  return std::int64_t{plan.peak_live_matrices()} * (half ? 2 : 4);
+  return std::int64_t{plan.peak_live_matrices()} *
+         static_cast<std::int64_t>(engine::SizeOf(engine::ResolveScoreFormat(format, precision)));
 }
 
 }  // namespace reprise::server::repository

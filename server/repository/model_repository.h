@@ -19,10 +19,6 @@ struct RepositoryOptions {
   // Name of the model of a checkpoint directory; empty: the folder's name. InvalidArgument for a
   // repository of several models, whose folders name them.
   std::string model_name{};
-  // Serve the models that load when others fail. Otherwise the first failure ends the server.
-  bool keep_going = false;
-  // Models that load at the same time. 1 to 64; each may need its memory twice while it loads.
-  int load_threads = 1;
   // What a model's own model.json does not say.
   ModelServingOptions defaults{};
 };

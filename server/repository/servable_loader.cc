@@ -3,11 +3,11 @@
 #include <algorithm>
 #include <filesystem>
 #include <system_error>
-#include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "engine/check.h"
+#include "engine/device/cpu/cores.h"
 #include "engine/executor.h"
 #include "engine/model.h"
 #include "server/batching/engine_runner.h"
@@ -99,7 +99,7 @@ absl::StatusOr<ServableParts> LoadServable(const std::string& model_name,
   auto tokenizer = ReadTokenizer(directory.path, config);
   if (!tokenizer.ok()) return InStep("reading the tokenizer", tokenizer.status());
 
-  const int cores = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+  const int cores = engine::device::UsableCores();
   ServableParts parts;
   parts.outputs = {.model_name = model_name,
                    .has = OutputsOf(*model),

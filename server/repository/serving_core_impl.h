@@ -27,8 +27,10 @@ using ServableLoader = std::function<absl::StatusOr<ServableParts>(
     const ModelServingOptions& options)>;
 
 struct CoreOptions {
-  bool keep_going = false;  // serve the models that load when others fail
-  int load_threads = 1;     // >= 1
+  // Serve the models that load when others fail. Otherwise the first failure ends the server.
+  bool keep_going = false;
+  // Models that load at the same time. 1 to 64; each may need its memory twice while it loads.
+  int load_threads = 1;
 };
 
 // In the order of a server's life: construct, StartLoading (once the ports are open), AwaitLoaded,

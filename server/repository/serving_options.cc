@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "engine/check.h"
+#include "engine/range_check.h"
 
 namespace reprise::server::repository {
 namespace {
@@ -37,11 +38,7 @@ absl::StatusOr<Value> Parse(const char* what, std::string_view text,
       absl::StrCat(what, " is '", std::string(text), "'; expected ", absl::StrJoin(known, ", ")));
 }
 
-absl::Status CheckRange(const char* name, std::int64_t value, std::int64_t low, std::int64_t high) {
-  if (value >= low && value <= high) return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      absl::StrCat(name, " is ", value, "; expected ", low, " to ", high));
-}
+using engine::CheckRange;
 
 }  // namespace
 
@@ -69,13 +66,6 @@ absl::StatusOr<engine::ReuseStrategy> ParseStrategy(std::string_view text) {
 
 absl::StatusOr<engine::ScoreFormat> ParseScoreFormat(std::string_view text) {
   return Parse("score_format", text, kScoreFormats);
-}
-
-std::string_view Name(engine::Precision precision) {
-  for (const auto& [name, value] : kPrecisions) {
-    if (value == precision) return name;
-  }
-  return "?";
 }
 
 std::string_view Name(engine::ReuseStrategy strategy) {

@@ -28,7 +28,7 @@ struct ModelServingOptions {
   // How stored scores are kept. auto: as the precision.
   engine::ScoreFormat score_format = engine::ScoreFormat::kAuto;
   // Upper limit of one executor's score cache; it never takes more than it can use. 0 to 1 TiB.
-  std::int64_t score_cache_bytes = std::int64_t{64} << 20;
+  std::int64_t score_cache_bytes = engine::ExecutorOptions().score_cache_bytes;
   // Batches that run at the same time, each with its own threads and memory. 1 to 256.
   int executors = 1;
   // Threads of one executor. 0: the machine's cores, shared evenly by the executors. 0 to 1024.
@@ -56,7 +56,6 @@ absl::Status Validate(const ModelServingOptions& options);
 absl::StatusOr<engine::Precision> ParsePrecision(std::string_view text);      // auto fp32 bf16
 absl::StatusOr<engine::ReuseStrategy> ParseStrategy(std::string_view text);   // auto stored fused
 absl::StatusOr<engine::ScoreFormat> ParseScoreFormat(std::string_view text);  // auto fp32 bf16
-std::string_view Name(engine::Precision precision);
 std::string_view Name(engine::ReuseStrategy strategy);
 
 }  // namespace reprise::server::repository

@@ -2,7 +2,7 @@
 
 #include <limits>
 
-#include "engine/weights/random_source.h"
+#include "engine/architectures/bert_cost.h"
 #include "tests/engine/tiny_model.h"
 #include "tests/status_matchers.h"
 
@@ -92,6 +92,20 @@ TEST_F(ExecutorTest, StoredWithoutRoomIsRefusedNotGrown) {
   const std::vector<std::int32_t> cu_seqlens = {0, 12}, ids(12, 1);
   EXPECT_THAT((*executor)->Run({cu_seqlens, ids, {}, {}}, {.last_hidden_state = true}, &outputs_),
               StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("score cache")));
+}
+
+TEST_F(ExecutorTest, ReportCountsTheMultiplyAddsOfEachSequence) {
+  ASSERT_OK(Run({0, 3, 4, 12}, std::vector<std::int32_t>(12, 1)));
+  const architectures::BertConfig config = TinyConfig();
+  const reuse::TransformerShape shape = architectures::CostShape(config, false, 0);
+  const reuse::ReusePlan exact = *reuse::ReusePlan::Exact(config.num_layers, config.num_heads);
+  std::int64_t reused = 0, all = 0;
+  for (const std::int64_t n : {3, 1, 8}) {
+    reused += reuse::ModelMultiplyAdds(shape, config.plan, {.source = n}).total();
+    all += reuse::ModelMultiplyAdds(shape, exact, {.source = n}).total();
+  }
+  EXPECT_EQ(executor_->report().multiply_adds, reused);
+  EXPECT_EQ(executor_->report().multiply_adds_exact, all);
 }
 
 TEST_F(ExecutorTest, ReportSumsToTheExactRunsScores) {

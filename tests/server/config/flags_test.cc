@@ -93,7 +93,7 @@ TEST_F(ServerFlags, ValuesReachTheirRooms) {
   EXPECT_EQ(options_.repository.defaults.precision, engine::Precision::kBF16);
   EXPECT_EQ(options_.repository.defaults.strategy, engine::ReuseStrategy::kFused);
   EXPECT_EQ(options_.shutdown.lame_duck, std::chrono::seconds(0));
-  EXPECT_TRUE(options_.repository.keep_going);
+  EXPECT_TRUE(options_.core.keep_going);
   EXPECT_EQ(options_.cpu_isa, engine::device::CpuIsa::kAvx2);
   EXPECT_EQ(options_.log_level, LogLevel::kError);
   EXPECT_EQ(options_.repository.defaults.batching.max_queue_delay_us, 250);
