@@ -2,7 +2,6 @@
 // model.
 #include <cmath>
 #include <filesystem>
-#include <fstream>
 #include <memory>
 #include <string>
 #include <vector>
@@ -10,20 +9,13 @@
 #include "engine/executor.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "nlohmann/json.hpp"
 #include "tests/engine/run_executor.h"
 #include "tests/reference/bert.h"
+#include "tests/reference/oracle.h"
 #include "tests/reference/tolerance.h"
 
 namespace reprise::engine {
 namespace {
-
-const std::filesystem::path kData = REPRISE_TEST_DATA_DIR;
-
-nlohmann::json ReadJson(const std::filesystem::path& path) {
-  std::ifstream file(path);
-  return nlohmann::json::parse(file);
-}
 
 std::unique_ptr<Executor> LoadExecutor(const std::filesystem::path& directory, Precision precision,
                                        const ExecutorOptions& options) {
@@ -35,32 +27,23 @@ std::unique_ptr<Executor> LoadExecutor(const std::filesystem::path& directory, P
 
 class ExecutorReuseOracleTest : public ::testing::TestWithParam<std::string> {};
 INSTANTIATE_TEST_SUITE_P(Cases, ExecutorReuseOracleTest,
-                         ::testing::Values("exact", "half", "chained", "full", "relative_pre_norm",
-                                           "relative_full"),
+                         ::testing::ValuesIn(reference::ReuseOracleNames()),
                          [](const auto& info) { return info.param; });
 
 TEST_P(ExecutorReuseOracleTest, AgreesWithTheAuthorsLayers) {
-  const std::filesystem::path directory = kData / "reuse_oracle" / GetParam();
-  const nlohmann::json expected = ReadJson(directory / "expected.json");
-  const nlohmann::json& answers = expected.at("last_hidden_state_of_real_tokens");
+  const std::vector<reference::ReuseOracleText> texts = reference::ReadReuseOracle(GetParam());
   std::vector<reference::Sequence> batch;
-  for (std::size_t row = 0; row < answers.size(); ++row) {
-    reference::Sequence padded = reference::MakeSequence(expected.at("input_ids").at(row));
-    padded.type_ids = expected.at("token_type_ids").at(row).get<std::vector<int>>();
-    batch.push_back(reference::Pack(padded, expected.at("attention_mask").at(row)));
-  }
+  for (const reference::ReuseOracleText& text : texts) batch.push_back(text.sequence);
   for (ReuseStrategy strategy : {ReuseStrategy::kStored, ReuseStrategy::kFused}) {
     ExecutorOptions options;
     options.strategy = strategy;
-    const auto executor = LoadExecutor(directory, Precision::kF32, options);
+    const auto executor =
+        LoadExecutor(reference::ReuseOracleDirectory(GetParam()), Precision::kF32, options);
     ASSERT_NE(executor, nullptr);
     const std::vector<Answer> got = AnswersOf(*executor, batch);
-    for (std::size_t row = 0; row < answers.size(); ++row) {
-      std::vector<double> answer;
-      for (const nlohmann::json& token : answers.at(row)) {
-        for (const double value : token) answer.push_back(value);
-      }
-      EXPECT_THAT(got[row].last_hidden_state, reference::AllClose(answer, reference::kFloat32))
+    for (std::size_t row = 0; row < texts.size(); ++row) {
+      EXPECT_THAT(got[row].last_hidden_state,
+                  reference::AllClose(texts[row].last_hidden_state, reference::kFloat32))
           << "row " << row;
     }
   }
@@ -78,19 +61,17 @@ double Cosine(const std::vector<float>& a, const std::vector<double>& b) {
 
 // The smallest cosine between the engine's sentence embeddings and the published model's own.
 double WorstCosineOfDemoModel(Precision precision) {
-  const auto executor = LoadExecutor(
-      std::filesystem::path(REPRISE_DEPS_DIR) / "models" / "all-MiniLM-L6-v2", precision, {});
+  const auto executor = LoadExecutor(reference::DemoModelDirectory(), precision, {});
   if (executor == nullptr) return -1;
-  const nlohmann::json oracle = ReadJson(kData / "minilm_oracle.json");
+  const std::vector<reference::DemoSentence> sentences = reference::ReadDemoOracle();
   std::vector<reference::Sequence> batch;
-  for (const nlohmann::json& sentence : oracle.at("sentences")) {
-    batch.push_back(reference::MakeSequence(sentence.at("input_ids")));
+  for (const reference::DemoSentence& sentence : sentences) {
+    batch.push_back(reference::MakeSequence(sentence.input_ids));
   }
   const std::vector<Answer> answers = AnswersOf(*executor, batch);
   double worst = 1;
   for (std::size_t i = 0; i < batch.size(); ++i) {
-    const std::vector<double> published = oracle.at("sentences").at(i).at("sentence_embedding");
-    const double cosine = Cosine(answers[i].sentence_embedding, published);
+    const double cosine = Cosine(answers[i].sentence_embedding, sentences[i].sentence_embedding);
     // Written so that NaN becomes the worst.
     if (!(cosine >= worst)) worst = cosine;
   }

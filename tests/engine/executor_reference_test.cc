@@ -12,6 +12,7 @@
 #include "tests/reference/bert.h"
 #include "tests/reference/random_model.h"
 #include "tests/reference/tolerance.h"
+#include "tests/temporary_directory.h"
 
 namespace reprise::engine {
 namespace {
@@ -114,9 +115,9 @@ TEST_P(ExecutorReferenceTest, Bf16StaysWithinItsBoundsOrIsRefused) {
       RandomModel(reference::RandomConfig(kind(), random_), checkpoint.format, random_);
   SCOPED_TRACE(Describe(model.config));
   if (!CpuMultipliesBf16()) {
-    const reference::ScratchDirectory scratch;
+    const testing::TemporaryDirectory scratch;
     reference::WriteCheckpoint(scratch.path(), model, checkpoint);
-    EXPECT_THAT(Model::Load(scratch.path().string(), ModelOptions{Precision::kBF16}),
+    EXPECT_THAT(Model::Load(scratch.path(), ModelOptions{Precision::kBF16}),
                 testing::StatusIs(absl::StatusCode::kUnimplemented, HasSubstr("--precision fp32")));
     return;
   }

@@ -11,8 +11,8 @@
 #include "gtest/gtest.h"
 #include "tests/reference/bert.h"
 #include "tests/reference/checkpoint_writer.h"
-#include "tests/reference/scratch_directory.h"
 #include "tests/status_matchers.h"
+#include "tests/temporary_directory.h"
 
 namespace reprise::engine {
 
@@ -30,10 +30,10 @@ struct Answer {
 inline std::shared_ptr<const Model> LoadFromCheckpoint(
     const reference::BertModel& model, Precision precision,
     const reference::CheckpointOptions& checkpoint = {}) {
-  const reference::ScratchDirectory scratch;
+  const testing::TemporaryDirectory scratch;
   reference::WriteCheckpoint(scratch.path(), model, checkpoint);
   absl::StatusOr<std::shared_ptr<const Model>> loaded =
-      Model::Load(scratch.path().string(), ModelOptions{precision});
+      Model::Load(scratch.path(), ModelOptions{precision});
   EXPECT_OK(loaded);
   return loaded.ok() ? *loaded : nullptr;
 }

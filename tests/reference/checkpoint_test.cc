@@ -10,13 +10,13 @@
 #include "tests/reference/checkpoint_reader.h"
 #include "tests/reference/checkpoint_writer.h"
 #include "tests/reference/random_model.h"
-#include "tests/reference/scratch_directory.h"
+#include "tests/temporary_directory.h"
 
 namespace reprise::reference {
 namespace {
 
 TEST(CheckpointTest, AWrittenModelIsReadBackWithTheSameNumbers) {
-  const ScratchDirectory scratch;
+  const testing::TemporaryDirectory scratch;
   for (int seed = 1; seed <= 24; ++seed) {
     Random random(seed);
     CheckpointOptions options;
@@ -26,7 +26,7 @@ TEST(CheckpointTest, AWrittenModelIsReadBackWithTheSameNumbers) {
     options.position_ids_buffer = random.Coin();
     const BertModel model = RandomModel(RandomConfig(random), options.format, random);
     SCOPED_TRACE("seed " + std::to_string(seed) + ": " + Describe(model.config));
-    const std::filesystem::path directory = scratch.path() / std::to_string(seed);
+    const std::string directory = scratch / std::to_string(seed);
     WriteCheckpoint(directory, model, options);
     const BertModel read = ReadCheckpoint(directory);
     EXPECT_EQ(Describe(read.config), Describe(model.config));
@@ -60,23 +60,23 @@ TEST(CheckpointTest, AReuseLayerHasQueryAndKeyRowsOfItsComputedHeadsOnly) {
 }
 
 TEST(CheckpointTest, ShardsTogetherHoldEachTensorOnce) {
-  const ScratchDirectory scratch;
+  const testing::TemporaryDirectory scratch;
   Random random(5);
   const BertModel model = RandomModel(RandomConfig(random), NumberFormat::kF32, random);
   CheckpointOptions options;
   options.num_shards = 3;
   WriteCheckpoint(scratch.path(), model, options);
-  std::ifstream file(scratch.path() / "model.safetensors.index.json");
+  std::ifstream file(scratch / "model.safetensors.index.json");
   const nlohmann::json index = nlohmann::json::parse(file);
   std::size_t num_tensors = 0;
   VisitTensors(
       model, [&](const std::string& name, const std::vector<int>&, const std::vector<double>&) {
         ++num_tensors;
-        EXPECT_TRUE(std::filesystem::exists(scratch.path() /
-                                            index.at("weight_map").at(name).get<std::string>()));
+        EXPECT_TRUE(
+            std::filesystem::exists(scratch / index.at("weight_map").at(name).get<std::string>()));
       });
   EXPECT_EQ(index.at("weight_map").size(), num_tensors);
-  EXPECT_FALSE(std::filesystem::exists(scratch.path() / "model.safetensors"));
+  EXPECT_FALSE(std::filesystem::exists(scratch / "model.safetensors"));
 }
 
 }  // namespace

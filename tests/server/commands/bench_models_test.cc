@@ -1,7 +1,5 @@
 #include "server/commands/bench_models.h"
 
-#include <unistd.h>
-
 #include <string>
 #include <vector>
 
@@ -11,12 +9,13 @@
 #include "gtest/gtest.h"
 #include "tests/server/commands/tiny_model.h"
 #include "tests/status_matchers.h"
+#include "tests/temporary_directory.h"
 
 namespace reprise::server::commands {
 namespace {
 
 using ::reprise::testing::StatusIs;
-using ::reprise::testing::TestFolder;
+using ::reprise::testing::TemporaryDirectory;
 using ::testing::_;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
@@ -51,7 +50,7 @@ class BenchModelsTest : public ::testing::Test {
     return options_.checkpoint;
   }
 
-  TestFolder folder_;
+  TemporaryDirectory folder_;
   BenchModelOptions options_;
   std::vector<int> progress_;
   int total_ = 0;

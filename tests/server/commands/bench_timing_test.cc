@@ -1,7 +1,5 @@
 #include "server/commands/bench_timing.h"
 
-#include <unistd.h>
-
 #include <numeric>
 #include <string>
 #include <vector>
@@ -12,6 +10,7 @@
 #include "server/commands/bench_report.h"
 #include "tests/server/commands/tiny_model.h"
 #include "tests/status_matchers.h"
+#include "tests/temporary_directory.h"
 
 namespace reprise::server::commands {
 namespace {
@@ -47,7 +46,7 @@ class TimeModelsTest : public ::testing::Test {
     return rows.ok() ? *std::move(rows) : std::vector<BenchRow>();
   }
 
-  testing::TestFolder folder_;
+  testing::TemporaryDirectory folder_;
   std::vector<BenchModel> models_;
   BenchTimingOptions options_;
   std::vector<int> progress_;

@@ -1,7 +1,5 @@
 #include "server/commands/inspection.h"
 
-#include <unistd.h>
-
 #include <string>
 
 #include "gmock/gmock.h"
@@ -10,6 +8,7 @@
 #include "server/commands/bench_models.h"
 #include "tests/server/commands/tiny_model.h"
 #include "tests/status_matchers.h"
+#include "tests/temporary_directory.h"
 
 namespace reprise::server::commands {
 namespace {
@@ -29,7 +28,7 @@ class InspectTest : public ::testing::Test {
     EXPECT_OK(LoadBenchModels(options, [](int, int) {}));
   }
 
-  testing::TestFolder folder_;
+  testing::TemporaryDirectory folder_;
 };
 
 TEST_F(InspectTest, TellsTheModelsShapePlanAndOutputs) {

@@ -1,8 +1,5 @@
 // The program's commands from outside: what they print and the status they end with.
 
-#include <unistd.h>
-
-#include <filesystem>
 #include <fstream>
 #include <string>
 #include <vector>
@@ -12,6 +9,7 @@
 #include "nlohmann/json.hpp"
 #include "tests/server/commands/run_program.h"
 #include "tests/server/commands/tiny_model.h"
+#include "tests/temporary_directory.h"
 
 namespace reprise::testing {
 namespace {
@@ -67,7 +65,7 @@ class ProgramOnTinyModel : public ::testing::Test {
     return RunProgram(arguments);
   }
 
-  TestFolder folder_;
+  TemporaryDirectory folder_;
   std::string config_;
 };
 

@@ -1,7 +1,5 @@
 // A server's life from outside: ports, readiness, signals and the status it ends with.
 
-#include <unistd.h>
-
 #include <chrono>
 #include <csignal>
 #include <filesystem>
@@ -14,6 +12,7 @@
 #include "nlohmann/json.hpp"
 #include "tests/server/commands/run_program.h"
 #include "tests/server/commands/tiny_model.h"
+#include "tests/temporary_directory.h"
 
 namespace reprise::testing {
 namespace {
@@ -66,7 +65,7 @@ class ServeTest : public ::testing::Test {
     folder_.Write("models/broken/1/model.safetensors", "short");
   }
 
-  TestFolder folder_;
+  TemporaryDirectory folder_;
 };
 
 TEST_F(ServeTest, BecomesReadyAndStopsCleanlyOnSigterm) {

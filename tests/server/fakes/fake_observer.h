@@ -11,8 +11,19 @@
 
 namespace reprise::server::testing {
 
+// Thread-safe.
 class FakeObserver final : public Observer {
  public:
+  struct Rpc {
+    std::string method;
+    absl::StatusCode code;
+    friend bool operator==(const Rpc&, const Rpc&) = default;
+  };
+  struct Inference {
+    InferenceOutcome outcome;  // its views are dangling; use the two below
+    std::string model;
+    std::string version;
+  };
   struct Batch {
     std::int64_t requests = 0;
     std::int64_t rows = 0;
@@ -22,8 +33,14 @@ class FakeObserver final : public Observer {
     friend bool operator==(const Batch&, const Batch&) = default;
   };
 
-  void OnRpcFinished(const RpcOutcome&) override {}
-  void OnInferenceFinished(const InferenceOutcome&) override {}
+  void OnRpcFinished(const RpcOutcome& outcome) override {
+    MutexLock lock(mutex_);
+    rpcs_.push_back({std::string(outcome.method), outcome.code});
+  }
+  void OnInferenceFinished(const InferenceOutcome& outcome) override {
+    MutexLock lock(mutex_);
+    inferences_.push_back({outcome, std::string(outcome.model), std::string(outcome.version)});
+  }
   void OnBatchFinished(const BatchOutcome& outcome) override {
     MutexLock lock(mutex_);
     batches_.push_back({outcome.requests, outcome.rows, outcome.tokens, outcome.closed,
@@ -52,6 +69,8 @@ class FakeObserver final : public Observer {
     ++draining_;
   }
 
+  std::vector<Rpc> rpcs() const { return Read(rpcs_); }
+  std::vector<Inference> inferences() const { return Read(inferences_); }
   std::vector<Batch> batches() const { return Read(batches_); }
   std::vector<std::int64_t> sequences() const { return Read(sequences_); }
   QueueDepth depth() const { return Read(depth_); }
@@ -69,6 +88,8 @@ class FakeObserver final : public Observer {
   }
 
   mutable Mutex mutex_;
+  std::vector<Rpc> rpcs_;
+  std::vector<Inference> inferences_;
   std::vector<Batch> batches_;
   std::vector<std::int64_t> sequences_;
   QueueDepth depth_;

@@ -3,6 +3,7 @@
 #include <cstring>
 #include <string>
 
+#include "tests/server/fakes/fake_observer.h"
 #include "tests/server/grpc/server_fixture.h"
 
 namespace reprise::server::grpc {
@@ -11,9 +12,8 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-using testing::RecordingObserver;
 using ::testing::StartsWith;
-using Rpc = RecordingObserver::Rpc;
+using Rpc = server::testing::FakeObserver::Rpc;
 
 class InferenceServiceTest : public testing::ServerFixture {
  protected:

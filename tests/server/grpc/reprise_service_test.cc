@@ -1,5 +1,6 @@
 #include "server/grpc/reprise_service.h"
 
+#include "tests/server/fakes/fake_observer.h"
 #include "tests/server/grpc/server_fixture.h"
 
 namespace reprise::server::grpc {
@@ -7,7 +8,7 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-using Rpc = testing::RecordingObserver::Rpc;
+using Rpc = server::testing::FakeObserver::Rpc;
 
 class RepriseServiceTest : public testing::ServerFixture {
  protected:

@@ -18,8 +18,8 @@
 #include "inference/grpc_service.grpc.pb.h"
 #include "reprise/v1/reprise.grpc.pb.h"
 #include "server/grpc/grpc_server.h"
+#include "tests/server/fakes/fake_observer.h"
 #include "tests/server/grpc/fake_core.h"
-#include "tests/server/grpc/recording_observer.h"
 #include "tests/status_matchers.h"
 
 namespace reprise::server::grpc::testing {
@@ -100,7 +100,7 @@ class ServerFixture : public ::testing::Test {
   }
 
   FakeCore core_;
-  RecordingObserver observer_;
+  server::testing::FakeObserver observer_;
   std::atomic<bool> alive_{true};
   std::unique_ptr<GrpcServer> server_;
   std::shared_ptr<::grpc::Channel> channel_;

@@ -5,16 +5,17 @@
 #include <string>
 #include <vector>
 
-#include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/status_matchers.h"
+#include "tests/temporary_directory.h"
 
 namespace reprise::server::repository {
 namespace {
 
 namespace fs = std::filesystem;
 using ::reprise::testing::StatusIs;
+using ::reprise::testing::TemporaryDirectory;
 using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
@@ -24,14 +25,7 @@ constexpr auto kNotFound = absl::StatusCode::kNotFound;
 
 class ModelRepositoryTest : public ::testing::Test {
  protected:
-  void SetUp() override {
-    const auto* info = ::testing::UnitTest::GetInstance()->current_test_info();
-    base_ = fs::path(::testing::TempDir()) / absl::StrCat("repository_", info->name());
-    fs::remove_all(base_);
-    root_ = base_ / "models";
-    fs::create_directories(root_);
-  }
-  void TearDown() override { fs::remove_all(base_); }
+  void SetUp() override { fs::create_directories(root_); }
 
   void Write(const fs::path& path, const std::string& text = "{}") {
     fs::create_directories(path.parent_path());
@@ -41,8 +35,9 @@ class ModelRepositoryTest : public ::testing::Test {
     return FindModels({.path = root_.string()});
   }
 
-  fs::path base_;
-  fs::path root_;
+  const TemporaryDirectory directory_;
+  const fs::path base_ = directory_.path();
+  const fs::path root_ = base_ / "models";
 };
 
 std::vector<std::int64_t> Versions(const ModelDirectory& model) {

@@ -9,16 +9,16 @@
 
 #include "engine/analysis/save_checkpoint.h"
 #include "engine/architectures/bert_parameters.h"
-#include "engine/device/cpu/isa.h"
 #include "engine/weights/random_source.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "server/repository/serving_core_impl.h"
-#include "tests/reference/scratch_directory.h"
+#include "tests/engine/cpu_precisions.h"
 #include "tests/server/fakes/answer.h"
 #include "tests/server/fakes/fake_observer.h"
 #include "tests/server/fakes/tensors.h"
 #include "tests/status_matchers.h"
+#include "tests/temporary_directory.h"
 
 namespace reprise::server::repository {
 namespace {
@@ -30,6 +30,7 @@ using ::reprise::server::testing::Int64Tensor;
 using ::reprise::server::testing::PendingAnswer;
 using ::reprise::server::testing::TextTensor;
 using ::reprise::testing::StatusIs;
+using ::reprise::testing::TemporaryDirectory;
 using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
@@ -61,10 +62,10 @@ class Checkpoint {
     EXPECT_OK(engine::analysis::SaveCheckpoint(config, source, path()));
     if (tokenizer) fs::copy_file(kTinyTokenizer, fs::path(path()) / "tokenizer.json");
   }
-  std::string path() const { return (scratch_.path() / "1").string(); }
+  std::string path() const { return scratch_ / "1"; }
 
  private:
-  reference::ScratchDirectory scratch_;
+  TemporaryDirectory scratch_;
 };
 
 struct Case {
@@ -74,7 +75,7 @@ struct Case {
 
 std::vector<Case> CasesOfThisCpu() {
   std::vector<Case> cases = {{engine::Precision::kF32, 0}, {engine::Precision::kF32, 3}};
-  if (engine::device::ActiveCpuIsa() >= engine::device::CpuIsa::kAvx512) {
+  if (engine::CpuMultipliesBf16()) {
     cases.push_back({engine::Precision::kBF16, 0});
     cases.push_back({engine::Precision::kBF16, 3});
   }
@@ -232,8 +233,8 @@ TEST(LoadServable, WithoutTokenizerThereIsNoTextInput) {
 }
 
 TEST(LoadServable, FailuresNameTheStep) {
-  const reference::ScratchDirectory empty;
-  EXPECT_THAT(LoadServable("m", {1, empty.path().string()}, {}),
+  const TemporaryDirectory empty;
+  EXPECT_THAT(LoadServable("m", {1, empty.path()}, {}),
               StatusIs(absl::StatusCode::kNotFound, HasSubstr("reading the model: ")));
   BertConfig small = SmallConfig(0);
   small.vocab_size = 5;

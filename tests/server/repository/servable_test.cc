@@ -59,6 +59,14 @@ class ServableTest : public ::testing::Test {
     return answer;
   }
 
+  // A request that runs until control_->Release(), so that what follows has to wait.
+  PendingAnswer KeepBusy() {
+    control_->Hold();
+    PendingAnswer running = Infer(Ids({1}));
+    control_->AwaitRuns(1);
+    return running;
+  }
+
   FakeClock clock_;
   FakeObserver observer_;
   std::shared_ptr<RunnerControl> control_ = std::make_shared<RunnerControl>();
@@ -141,9 +149,7 @@ TEST_F(ServableTest, AFullQueueRefusesIdsAndTextsAlike) {
   ServableParts parts = FakeParts("m", "1", control_);
   parts.description.limits.max_queue_requests = 2;
   Start(std::move(parts));
-  control_->Hold();
-  const PendingAnswer running = Infer(Ids({1}));
-  control_->AwaitRuns(1);
+  const PendingAnswer running = KeepBusy();
   const PendingAnswer a = Infer(Ids({2})), b = Infer(Texts({"a"}));
   const PendingAnswer ids = Infer(Ids({3})), text = Infer(Texts({"b"}));
   EXPECT_THAT(ids.Await(),
@@ -160,9 +166,7 @@ TEST_F(ServableTest, TokensOfATextCountOnceTheyAreKnown) {
   ServableParts parts = FakeParts("m", "1", control_);
   parts.description.limits.max_queue_tokens = 10;
   Start(std::move(parts));
-  control_->Hold();
-  const PendingAnswer running = Infer(Ids({1}));
-  control_->AwaitRuns(1);
+  const PendingAnswer running = KeepBusy();
   const PendingAnswer a = Infer(Texts({"123456"}));
   const PendingAnswer b = Infer(Texts({"123456"}));
   EXPECT_THAT(b.Await(),
@@ -174,9 +178,7 @@ TEST_F(ServableTest, TokensOfATextCountOnceTheyAreKnown) {
 
 TEST_F(ServableTest, ScoreBytesGrowWithTheSquareOfTheLength) {
   Start();
-  control_->Hold();
-  const PendingAnswer running = Infer(Ids({1}));
-  control_->AwaitRuns(1);
+  const PendingAnswer running = KeepBusy();
   const PendingAnswer waiting = Infer(Ids({1, 2, 3, 4, 5}));
   EXPECT_EQ(observer_.depth().score_bytes, 2 * 25);
   EXPECT_EQ(observer_.depth().bytes, 5 * 8);
@@ -187,9 +189,7 @@ TEST_F(ServableTest, ScoreBytesGrowWithTheSquareOfTheLength) {
 
 TEST_F(ServableTest, ShutdownAnswersEverythingAndGivesAllTicketsBack) {
   Start();
-  control_->Hold();
-  const PendingAnswer running = Infer(Ids({1}));
-  control_->AwaitRuns(1);
+  const PendingAnswer running = KeepBusy();
   const PendingAnswer ids = Infer(Ids({2})), text = Infer(Texts({"a"}));
   EXPECT_FALSE(servable_->AwaitIdle(clock_.Now()));
   std::thread stopper([this] { servable_->Shutdown(); });

@@ -1,8 +1,5 @@
 #include "server/pipeline/tokenizer/tokenizer.h"
 
-#include <unistd.h>
-
-#include <filesystem>
 #include <fstream>
 #include <memory>
 #include <string>
@@ -16,11 +13,13 @@
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
 #include "tests/status_matchers.h"
+#include "tests/temporary_directory.h"
 
 namespace reprise::server::pipeline {
 namespace {
 
 using reprise::testing::StatusIs;
+using reprise::testing::TemporaryDirectory;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
@@ -40,24 +39,6 @@ nlohmann::json ReadJson(const std::string& path) {
   EXPECT_TRUE(file) << "cannot open " << path;
   return nlohmann::json::parse(file);
 }
-
-// A file of the test's own, gone when the test ends.
-class TemporaryFile {
- public:
-  explicit TemporaryFile(const std::string& content) {
-    static int count = 0;
-    path_ = std::filesystem::temp_directory_path() /
-            ("tokenizer_test_" + std::to_string(getpid()) + "_" + std::to_string(count++));
-    std::ofstream(path_) << content;
-  }
-  ~TemporaryFile() { std::filesystem::remove(path_); }
-  TemporaryFile(const TemporaryFile&) = delete;
-  TemporaryFile& operator=(const TemporaryFile&) = delete;
-  std::string path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
 
 std::unique_ptr<Tokenizer> LoadOrDie(const std::string& path) {
   auto tokenizer = Tokenizer::FromFile(path);
@@ -159,8 +140,9 @@ TEST(TokenizerTest, LimitBelowTheSpecialTokensIsInvalid) {
 TEST(TokenizerTest, FileMayAskToLoseTheBeginning) {
   nlohmann::json json = ReadJson(kTinyTokenizer);
   json["truncation"]["direction"] = "Left";
-  const TemporaryFile file(json.dump());
-  const auto tokenizer = LoadOrDie(file.path());
+  const TemporaryDirectory directory;
+  const std::string file = directory.Write("tokenizer.json", json.dump());
+  const auto tokenizer = LoadOrDie(file);
   EXPECT_THAT(Ids(*tokenizer, "the cat sat on the mat", 5),
               ElementsAre(kCls, kOn, kThe, kMat, kSep));
 }
@@ -184,9 +166,10 @@ TEST(TokenizerTest, FolderIsNotATokenizer) {
 TEST(TokenizerTest, FileOfAnotherKindIsInvalidArgument) {
   for (const std::string content :
        {"", "{", "[]", "{\"version\": \"1.0\"}", "\xff\xfe", "{\"model\": {\"type\": \"BPE\"}}"}) {
-    const TemporaryFile file(content);
-    EXPECT_THAT(Tokenizer::FromFile(file.path()),
-                StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(file.path())))
+    const TemporaryDirectory directory;
+    const std::string file = directory.Write("tokenizer.json", content);
+    EXPECT_THAT(Tokenizer::FromFile(file),
+                StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(file)))
         << content;
   }
 }
@@ -194,8 +177,9 @@ TEST(TokenizerTest, FileOfAnotherKindIsInvalidArgument) {
 TEST(TokenizerTest, WordWithoutTokenAndWithoutUnknownTokenIsInvalidArgument) {
   nlohmann::json json = ReadJson(kTinyTokenizer);
   json["model"]["unk_token"] = "[MISSING]";
-  const TemporaryFile file(json.dump());
-  const auto tokenizer = LoadOrDie(file.path());
+  const TemporaryDirectory directory;
+  const std::string file = directory.Write("tokenizer.json", json.dump());
+  const auto tokenizer = LoadOrDie(file);
   EXPECT_THAT(tokenizer->Encode("the zebra"),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("cannot be tokenized")));
   EXPECT_THAT(Ids(*tokenizer, "the cat"), ElementsAre(kCls, kThe, kCat, kSep));
@@ -204,8 +188,9 @@ TEST(TokenizerTest, WordWithoutTokenAndWithoutUnknownTokenIsInvalidArgument) {
 TEST(TokenizerTest, IdBeyondInt32IsInvalidArgument) {
   nlohmann::json json = ReadJson(kTinyTokenizer);
   json["model"]["vocab"]["mat"] = 4'000'000'000u;
-  const TemporaryFile file(json.dump());
-  EXPECT_THAT(Tokenizer::FromFile(file.path()),
+  const TemporaryDirectory directory;
+  const std::string file = directory.Write("tokenizer.json", json.dump());
+  EXPECT_THAT(Tokenizer::FromFile(file),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("4000000000")));
 }
 
