@@ -1,22 +1,12 @@
-// Arithmetic of deadlines that come from callers.
+// How a call that gRPC reports as cancelled really ended.
 #pragma once
 
 #include <algorithm>
 #include <chrono>
-#include <cstdint>
 
 #include "server/request/inference_request.h"
 
 namespace reprise::server::grpc {
-
-// `start` + `microseconds`, or "never" where that is out of reach. Requires: microseconds >= 0.
-inline SteadyClock::time_point DeadlineAfter(SteadyClock::time_point start,
-                                             std::int64_t microseconds) {
-  const auto left =
-      std::chrono::duration_cast<std::chrono::microseconds>(SteadyClock::time_point::max() - start);
-  return microseconds >= left.count() ? SteadyClock::time_point::max()
-                                      : start + std::chrono::microseconds(microseconds);
-}
 
 // gRPC reports a call that ran out of time and one that its caller gave up by the same signal. A
 // caller whose own clock ran out resets the call a little before the server's deadline: the

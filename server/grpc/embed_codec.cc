@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "server/grpc/deadline.h"
+#include "server/wire/deadline.h"
 
 namespace reprise::server::grpc {
 
@@ -24,7 +24,7 @@ absl::Status DecodeEmbed(v1::EmbedRequest message, InferenceRequest* request) {
           absl::StrCat("timeout_us: found ", message.timeout_us(), ", expected > 0"));
     }
     request->deadline =
-        std::min(request->deadline, DeadlineAfter(request->arrival, message.timeout_us()));
+        std::min(request->deadline, wire::DeadlineAfter(request->arrival, message.timeout_us()));
   }
   Tensor text;
   text.name = "text";

@@ -2,12 +2,12 @@
 
 #include <utility>
 
-#include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "engine/check.h"
-#include "server/grpc/classification.h"
-#include "server/grpc/request_parameters.h"
 #include "server/grpc/tensor_codec.h"
+#include "server/wire/classification.h"
+#include "server/wire/request_parameters.h"
+#include "server/wire/tensor_elements.h"
 
 namespace reprise::server::grpc {
 namespace {
@@ -22,15 +22,10 @@ absl::Status DecodeInputs(ModelInferRequest* message, InferenceRequest* request)
         "found ", message->raw_input_contents_size(), " entries of raw_input_contents for ",
         message->inputs_size(), " inputs; expected one for each"));
   }
-  absl::flat_hash_set<std::string> names;
   request->inputs.reserve(message->inputs_size());
   for (int i = 0; i < message->inputs_size(); ++i) {
     ModelInferRequest::InferInputTensor& input = *message->mutable_inputs(i);
-    if (!names.insert(input.name()).second) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("input '", input.name(), "' is given twice; expected once"));
-    }
-    REPRISE_RETURN_IF_ERROR(CheckTensorParameters(input.parameters()));
+    REPRISE_RETURN_IF_ERROR(wire::CheckTensorParameters(input.parameters()));
     if (raw && input.has_contents()) {
       return absl::InvalidArgumentError(absl::StrCat(
           "input '", input.name(),
@@ -42,25 +37,21 @@ absl::Status DecodeInputs(ModelInferRequest* message, InferenceRequest* request)
     REPRISE_RETURN_IF_ERROR(tensor.status());
     request->inputs.push_back(*std::move(tensor));
   }
-  return absl::OkStatus();
+  return wire::CheckInputNames(request->inputs);
 }
 
 absl::Status DecodeOutputs(const ModelInferRequest& message, InferenceRequest* request,
                            ReplyWishes* wishes) {
-  absl::flat_hash_set<std::string> names;
   for (const auto& output : message.outputs()) {
-    if (!names.insert(output.name()).second) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("output '", output.name(), "' is asked for twice; expected once"));
-    }
-    REPRISE_RETURN_IF_ERROR(CheckTensorParameters(output.parameters()));
-    REPRISE_ASSIGN_OR_RETURN(const std::int64_t classes, ReadClassification(output.parameters()));
+    REPRISE_RETURN_IF_ERROR(wire::CheckTensorParameters(output.parameters()));
+    REPRISE_ASSIGN_OR_RETURN(const std::int64_t classes,
+                             wire::ReadClassification(output.parameters()));
     if (classes > 0) {
       wishes->classifications[output.name()] = classes;
     }
     request->output_names.push_back(output.name());
   }
-  return absl::OkStatus();
+  return wire::CheckOutputNames(request->output_names);
 }
 
 }  // namespace
@@ -70,28 +61,23 @@ absl::Status DecodeModelInfer(ModelInferRequest message, InferenceRequest* reque
   request->model_name = std::move(*message.mutable_model_name());
   request->model_version = std::move(*message.mutable_model_version());
   request->id = std::move(*message.mutable_id());
-  REPRISE_RETURN_IF_ERROR(ReadRequestParameters(message.parameters(), request));
+  REPRISE_RETURN_IF_ERROR(wire::ReadRequestParameters(message.parameters(), request));
   REPRISE_RETURN_IF_ERROR(DecodeOutputs(message, request, wishes));
   return DecodeInputs(&message, request);
 }
 
 absl::Status EncodeModelInfer(InferenceReply reply, const ReplyWishes& wishes,
                               const std::vector<std::string>& labels, ModelInferResponse* message) {
+  REPRISE_RETURN_IF_ERROR(wire::ClassifyOutputs(wishes.classifications, labels, &reply));
   message->set_model_name(std::move(reply.model_name));
   message->set_model_version(std::move(reply.model_version));
   message->set_id(std::move(reply.id));
   for (Tensor& tensor : reply.outputs) {
-    if (const auto wish = wishes.classifications.find(tensor.name);
-        wish != wishes.classifications.end()) {
-      const std::vector<std::string> none;
-      REPRISE_ASSIGN_OR_RETURN(
-          tensor, Classify(tensor, wish->second, tensor.name == "logits" ? labels : none));
-    }
     ModelInferResponse::InferOutputTensor* output = message->add_outputs();
     output->set_name(tensor.name);
     output->set_datatype(std::string(Name(tensor.datatype)));
     output->mutable_shape()->Add(tensor.shape.begin(), tensor.shape.end());
-    REPRISE_ASSIGN_OR_RETURN(*message->add_raw_output_contents(), EncodeRaw(std::move(tensor)));
+    REPRISE_ASSIGN_OR_RETURN(*message->add_raw_output_contents(), wire::ToRaw(std::move(tensor)));
   }
   return absl::OkStatus();
 }

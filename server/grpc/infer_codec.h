@@ -1,20 +1,19 @@
 // Whole inference calls between the Open Inference Protocol and the server's own request and reply.
 #pragma once
 
-#include <cstdint>
-#include <map>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "inference/grpc_service.pb.h"
 #include "server/request/inference_request.h"
+#include "server/wire/classification.h"
 
 namespace reprise::server::grpc {
 
 // What a request asks of the reply beyond the tensors themselves.
 struct ReplyWishes {
-  std::map<std::string, std::int64_t> classifications;  // output name -> number of classes, > 0
+  wire::Classifications classifications;
 };
 
 // Fills everything of `request` that the message says; arrival, cancellation and `done` are the
@@ -22,7 +21,7 @@ struct ReplyWishes {
 // Unimplemented for shared memory, with what was found and what was expected:
 //   - raw_input_contents and an input's `contents` in one request, or not one raw entry per input;
 //   - two inputs or two outputs of one name;
-//   - what DecodeTypedTensor, DecodeRawTensor and ReadRequestParameters refuse.
+//   - what DecodeTypedTensor, DecodeRawTensor and wire::ReadRequestParameters refuse.
 absl::Status DecodeModelInfer(inference::ModelInferRequest message, InferenceRequest* request,
                               ReplyWishes* wishes);
 

@@ -12,9 +12,9 @@
 #include "grpcpp/server_context.h"
 #include "grpcpp/support/byte_buffer.h"
 #include "grpcpp/support/server_callback.h"
-#include "server/grpc/open_calls.h"
 #include "server/grpc/service_context.h"
 #include "server/request/inference_request.h"
+#include "server/request/open_calls.h"
 
 namespace reprise::server::grpc {
 

@@ -1,48 +1,22 @@
 #include "server/grpc/inference_service.h"
 
 #include <string>
-#include <string_view>
 #include <utility>
 #include <vector>
 
-#include "absl/strings/str_cat.h"
 #include "engine/check.h"
 #include "server/grpc/infer_codec.h"
 #include "server/grpc/inference_call.h"
 #include "server/grpc/message_bytes.h"
-#include "server/grpc/model_config.h"
 #include "server/grpc/refused_stream.h"
 #include "server/grpc/status.h"
 #include "server/grpc/unary_call.h"
+#include "server/wire/classification.h"
+#include "server/wire/model_config.h"
+#include "server/wire/server_report.h"
 
 namespace reprise::server::grpc {
 namespace {
-
-// Extensions of the protocol that work; clients decide by this list what to call.
-constexpr std::string_view kExtensions[] = {"classification", "model_configuration"};
-
-std::string_view StateName(ModelState state) {
-  switch (state) {
-    case ModelState::kUnknown:
-      return "UNKNOWN";
-    case ModelState::kReady:
-      return "READY";
-    case ModelState::kUnavailable:
-      return "UNAVAILABLE";
-    case ModelState::kLoading:
-      return "LOADING";
-    case ModelState::kUnloading:
-      return "UNLOADING";
-  }
-  return "UNKNOWN";
-}
-
-// Labels come with the description of the version that answered; it may be gone by now.
-std::vector<std::string> LabelsOf(const ServingCore& core, const InferenceReply& reply) {
-  const absl::StatusOr<ModelDescription> description =
-      core.Describe(reply.model_name, reply.model_version);
-  return description.ok() ? description->labels : std::vector<std::string>{};
-}
 
 absl::Status DecodeCall(const ServiceContext& service, const ::grpc::ByteBuffer& bytes,
                         InferenceRequest* request, InferenceMethod::Encode* encode) {
@@ -53,7 +27,7 @@ absl::Status DecodeCall(const ServiceContext& service, const ::grpc::ByteBuffer&
   *encode = [&service, wishes = std::move(wishes)](InferenceReply reply, const CallTimes&,
                                                    ::grpc::ByteBuffer* response) {
     std::vector<std::string> labels;
-    if (!wishes.classifications.empty()) labels = LabelsOf(service.core, reply);
+    if (!wishes.classifications.empty()) labels = wire::LabelsOf(service.core, reply);
     inference::ModelInferResponse message;
     REPRISE_RETURN_IF_ERROR(EncodeModelInfer(std::move(reply), wishes, labels, &message));
     return SerializeMessage(message, service.max_send_bytes, response);
@@ -97,11 +71,7 @@ InferenceService::Reactor* InferenceService::ServerMetadata(Context* context, co
                                                             Bytes* response) {
   return AnswerAtOnce<inference::ServerMetadataRequest, inference::ServerMetadataResponse>(
       service_, "ServerMetadata", context, bytes, response, [](const auto&, auto* reply) {
-        reply->set_name("reprise");
-        reply->set_version(REPRISE_VERSION);
-        for (const std::string_view extension : kExtensions) {
-          reply->add_extensions(std::string(extension));
-        }
+        *reply = wire::ToServerMetadata();
         return absl::OkStatus();
       });
 }
@@ -113,7 +83,7 @@ InferenceService::Reactor* InferenceService::ModelMetadata(Context* context, con
       [this](const auto& request, auto* reply) -> absl::Status {
         REPRISE_ASSIGN_OR_RETURN(const ModelDescription description,
                                  service_.core.Describe(request.name(), request.version()));
-        *reply = ToModelMetadata(description);
+        *reply = wire::ToModelMetadata(description);
         return absl::OkStatus();
       });
 }
@@ -136,7 +106,7 @@ InferenceService::Reactor* InferenceService::ModelConfig(Context* context, const
       [this](const auto& request, auto* reply) -> absl::Status {
         REPRISE_ASSIGN_OR_RETURN(const ModelDescription description,
                                  service_.core.Describe(request.name(), request.version()));
-        *reply->mutable_config() = ToModelConfig(description);
+        *reply->mutable_config() = wire::ToModelConfig(description);
         return absl::OkStatus();
       });
 }
@@ -146,19 +116,7 @@ InferenceService::Reactor* InferenceService::RepositoryIndex(Context* context, c
   return AnswerAtOnce<inference::RepositoryIndexRequest, inference::RepositoryIndexResponse>(
       service_, "RepositoryIndex", context, bytes, response,
       [this](const auto& request, auto* reply) -> absl::Status {
-        if (!request.repository_name().empty()) {
-          return absl::UnimplementedError(
-              absl::StrCat("repository_name is '", request.repository_name(),
-                           "', expected empty: this server has one repository without a name"));
-        }
-        for (const ModelIndexEntry& entry : service_.core.Index()) {
-          if (request.ready() && entry.state != ModelState::kReady) continue;
-          auto* model = reply->add_models();
-          model->set_name(entry.name);
-          model->set_version(entry.version);
-          model->set_state(std::string(StateName(entry.state)));
-          model->set_reason(entry.reason);
-        }
+        REPRISE_ASSIGN_OR_RETURN(*reply, wire::ToRepositoryIndex(service_.core.Index(), request));
         return absl::OkStatus();
       });
 }

@@ -3,9 +3,11 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "engine/check.h"
 #include "grpcpp/impl/codegen/proto_utils.h"
 #include "grpcpp/support/proto_buffer_reader.h"
 #include "grpcpp/support/proto_buffer_writer.h"
+#include "server/wire/size_limits.h"
 
 namespace reprise::server::grpc {
 
@@ -23,12 +25,8 @@ absl::Status ParseMessage(const ::grpc::ByteBuffer& bytes, google::protobuf::Mes
 
 absl::Status SerializeMessage(const google::protobuf::Message& message, std::int64_t max_bytes,
                               ::grpc::ByteBuffer* bytes) {
-  const std::int64_t size = static_cast<std::int64_t>(message.ByteSizeLong());
-  if (size > max_bytes) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat("the reply takes ", size, " bytes, more than the server's send limit of ",
-                     max_bytes, "; ask for fewer rows or outputs, or raise --max-send-bytes"));
-  }
+  REPRISE_RETURN_IF_ERROR(
+      wire::CheckReplyBytes(static_cast<std::int64_t>(message.ByteSizeLong()), max_bytes));
   bytes->Clear();  // the writer insists on an empty one
   bool own_buffer = false;
   const ::grpc::Status status =

@@ -7,8 +7,8 @@
 #include <string_view>
 
 #include "absl/status/status.h"
-#include "server/grpc/open_calls.h"
 #include "server/request/observer.h"
+#include "server/request/open_calls.h"
 #include "server/request/serving_core.h"
 
 namespace reprise::server::grpc {

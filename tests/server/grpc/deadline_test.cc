@@ -1,26 +1,15 @@
 #include "server/grpc/deadline.h"
 
-#include <limits>
-
 #include "gtest/gtest.h"
 
 namespace reprise::server::grpc {
 namespace {
 
-using std::chrono::microseconds;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 constexpr SteadyClock::time_point kNever = SteadyClock::time_point::max();
 const SteadyClock::time_point kStart = SteadyClock::time_point(seconds(1000));
-
-TEST(DeadlineAfterTest, AddsMicroseconds) {
-  EXPECT_EQ(DeadlineAfter(kStart, 7), kStart + microseconds(7));
-}
-
-TEST(DeadlineAfterTest, StopsAtTheEndOfTheClock) {
-  EXPECT_EQ(DeadlineAfter(kStart, std::numeric_limits<std::int64_t>::max()), kNever);
-}
 
 TEST(EndedByDeadlineTest, IsFalseWithoutADeadline) {
   EXPECT_FALSE(EndedByDeadline(kStart, kNever, kStart + seconds(1)));

@@ -30,17 +30,6 @@ InputTensor Input(const std::string& datatype, const std::vector<std::int64_t>& 
   return input;
 }
 
-std::string Framed(const std::vector<std::string>& elements) {
-  std::string raw;
-  for (const std::string& element : elements) {
-    for (int shift = 0; shift < 32; shift += 8) {
-      raw.push_back(static_cast<char>(element.size() >> shift & 0xFF));
-    }
-    raw += element;
-  }
-  return raw;
-}
-
 struct TypedCase {
   std::string name;
   std::string datatype;
@@ -191,77 +180,12 @@ TEST(DecodeTypedTensorTest, KeepsBytesElements) {
   EXPECT_TRUE(tensor->raw.empty());
 }
 
-TEST(DecodeRawTensorTest, KeepsNumbersAsTheyAre) {
+TEST(DecodeRawTensorTest, TakesTheElementsFromTheBytes) {
   const auto tensor = DecodeRawTensor(Input("BF16", {1, 2}), "\x01\x02\x03\x04");
   ASSERT_THAT(tensor, IsOk());
+  EXPECT_EQ(tensor->name, "x");
   EXPECT_EQ(tensor->datatype, DataType::kBf16);
   EXPECT_EQ(tensor->raw, "\x01\x02\x03\x04");
-}
-
-TEST(DecodeRawTensorTest, SplitsBytesElements) {
-  const auto tensor = DecodeRawTensor(Input("BYTES", {3}), Framed({"one", "", "t\0o"s}));
-  ASSERT_THAT(tensor, IsOk());
-  EXPECT_THAT(tensor->elements, ElementsAre("one", "", "t\0o"s));
-  EXPECT_TRUE(tensor->raw.empty());
-}
-
-TEST(DecodeRawTensorTest, AcceptsBytesWithoutElements) {
-  const auto tensor = DecodeRawTensor(Input("BYTES", {0, 1}), "");
-  ASSERT_THAT(tensor, IsOk());
-  EXPECT_TRUE(tensor->elements.empty());
-}
-
-struct RawCase {
-  std::string name;
-  std::string datatype;
-  std::vector<std::int64_t> shape;
-  std::string raw;
-  std::string complaint;
-};
-void PrintTo(const RawCase& c, std::ostream* out) { *out << c.name; }
-
-class BadRawTensor : public ::testing::TestWithParam<RawCase> {};
-
-TEST_P(BadRawTensor, IsInvalidArgument) {
-  const RawCase& c = GetParam();
-  EXPECT_THAT(DecodeRawTensor(Input(c.datatype, c.shape), c.raw),
-              StatusIs(kInvalid, HasSubstr(c.complaint)));
-}
-
-INSTANTIATE_TEST_SUITE_P(
-    Rules, BadRawTensor,
-    ::testing::Values(
-        RawCase{"TooShort", "INT64", {1, 2}, std::string(15, 'x'), "have 15 bytes"},
-        RawCase{"TooLong", "INT64", {1, 2}, std::string(17, 'x'), "have 17 bytes"},
-        RawCase{"SizeOverflows", "FP64", {1LL << 61}, "", "have 0 bytes"},
-        RawCase{"ShapeOverflows", "FP64", {1LL << 62, 4}, "", "more elements than 64 bits"},
-        RawCase{"NegativeDimension", "FP32", {-1}, "", "negative dimension"},
-        RawCase{"BoolOfTwo", "BOOL", {1}, "\2", "must be 0 or 1"},
-        RawCase{"LengthCutOff", "BYTES", {1}, "\1\0\0"s, "end within the length of element 0"},
-        RawCase{"LengthBeyondTheEnd", "BYTES", {1}, "\4\0\0\0abc"s, "element 0 claims 4 bytes"},
-        RawCase{"HugeLength", "BYTES", {1}, "\xff\xff\xff\xff"s, "claims 4294967295 bytes"},
-        RawCase{"TooManyElements", "BYTES", {1}, Framed({"a", "b"}), "more than the 1 elements"},
-        RawCase{"TooFewElements", "BYTES", {3}, Framed({"a", "b"}), "found 2 elements, expected 3"},
-        RawCase{"HugeCount", "BYTES", {1LL << 50}, Framed({"a"}), "found 1 elements"}),
-    [](const auto& info) { return info.param.name; });
-
-TEST(EncodeRawTest, ReadsBackEqual) {
-  Tensor tensor;
-  tensor.datatype = DataType::kBytes;
-  tensor.shape = {3};
-  tensor.elements = {"a", "", "long enough not to be small"};
-  const auto raw = EncodeRaw(tensor);
-  ASSERT_THAT(raw, IsOk());
-  const auto back = DecodeRawTensor(Input("BYTES", {3}), *raw);
-  ASSERT_THAT(back, IsOk());
-  EXPECT_EQ(back->elements, tensor.elements);
-}
-
-TEST(EncodeRawTest, HandsNumbersOverUnchanged) {
-  Tensor tensor;
-  tensor.shape = {1};
-  tensor.raw = "\1\2\3\4";
-  EXPECT_EQ(*EncodeRaw(tensor), "\1\2\3\4");
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-#include "server/grpc/open_calls.h"
+#include "server/request/open_calls.h"
 
 #include <atomic>
 #include <memory>
@@ -7,7 +7,7 @@
 
 #include "gtest/gtest.h"
 
-namespace reprise::server::grpc {
+namespace reprise::server {
 namespace {
 
 using std::chrono::milliseconds;
@@ -96,4 +96,4 @@ TEST_F(OpenCallsTest, LosesNoCallBetweenThreads) {
 }
 
 }  // namespace
-}  // namespace reprise::server::grpc
+}  // namespace reprise::server

@@ -1,4 +1,4 @@
-#include "server/grpc/request_parameters.h"
+#include "server/wire/request_parameters.h"
 
 #include <algorithm>
 #include <array>
@@ -9,9 +9,9 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "engine/check.h"
-#include "server/grpc/deadline.h"
+#include "server/wire/deadline.h"
 
-namespace reprise::server::grpc {
+namespace reprise::server::wire {
 namespace {
 
 using inference::InferParameter;
@@ -90,4 +90,4 @@ absl::StatusOr<std::int64_t> ReadClassification(const ParameterMap& parameters) 
   return k;
 }
 
-}  // namespace reprise::server::grpc
+}  // namespace reprise::server::wire

@@ -1,4 +1,4 @@
-#include "server/grpc/request_parameters.h"
+#include "server/wire/request_parameters.h"
 
 #include <chrono>
 #include <limits>
@@ -7,7 +7,7 @@
 #include "gtest/gtest.h"
 #include "tests/status_matchers.h"
 
-namespace reprise::server::grpc {
+namespace reprise::server::wire {
 namespace {
 
 using ::reprise::testing::IsOk;
@@ -124,4 +124,4 @@ TEST(ReadClassificationTest, RefusesZeroAndText) {
 }
 
 }  // namespace
-}  // namespace reprise::server::grpc
+}  // namespace reprise::server::wire

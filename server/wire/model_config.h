@@ -5,7 +5,7 @@
 #include "inference/model_config.pb.h"
 #include "server/request/serving_core.h"
 
-namespace reprise::server::grpc {
+namespace reprise::server::wire {
 
 // Shapes include the leading batch dimension.
 inference::ModelMetadataResponse ToModelMetadata(const ModelDescription& description);
@@ -14,4 +14,4 @@ inference::ModelMetadataResponse ToModelMetadata(const ModelDescription& descrip
 // `parameters`, under "reprise.<name>"; a limit that does not exist has no entry.
 inference::ModelConfig ToModelConfig(const ModelDescription& description);
 
-}  // namespace reprise::server::grpc
+}  // namespace reprise::server::wire

@@ -1,4 +1,4 @@
-#include "server/grpc/model_config.h"
+#include "server/wire/model_config.h"
 
 #include <string>
 #include <string_view>
@@ -7,7 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "engine/model.h"
 
-namespace reprise::server::grpc {
+namespace reprise::server::wire {
 namespace {
 
 inference::DataType ConfigType(DataType datatype) {
@@ -154,4 +154,4 @@ inference::ModelConfig ToModelConfig(const ModelDescription& description) {
   return config;
 }
 
-}  // namespace reprise::server::grpc
+}  // namespace reprise::server::wire

@@ -1,4 +1,4 @@
-#include "server/grpc/classification.h"
+#include "server/wire/classification.h"
 
 #include <limits>
 
@@ -6,7 +6,7 @@
 #include "gtest/gtest.h"
 #include "tests/status_matchers.h"
 
-namespace reprise::server::grpc {
+namespace reprise::server::wire {
 namespace {
 
 using ::reprise::testing::IsOk;
@@ -55,4 +55,4 @@ TEST(ClassifyTest, RefusesOtherShapes) {
 }
 
 }  // namespace
-}  // namespace reprise::server::grpc
+}  // namespace reprise::server::wire

@@ -1,4 +1,4 @@
-#include "server/grpc/classification.h"
+#include "server/wire/classification.h"
 
 #include <algorithm>
 #include <charconv>
@@ -7,8 +7,9 @@
 #include <numeric>
 
 #include "absl/strings/str_cat.h"
+#include "engine/check.h"
 
-namespace reprise::server::grpc {
+namespace reprise::server::wire {
 namespace {
 
 std::string ShortestText(float value) {
@@ -60,4 +61,22 @@ absl::StatusOr<Tensor> Classify(const Tensor& scores, std::int64_t k,
   return result;
 }
 
-}  // namespace reprise::server::grpc
+absl::Status ClassifyOutputs(const Classifications& wanted, const std::vector<std::string>& labels,
+                             InferenceReply* reply) {
+  const std::vector<std::string> none;
+  for (Tensor& output : reply->outputs) {
+    const auto wish = wanted.find(output.name);
+    if (wish == wanted.end()) continue;
+    REPRISE_ASSIGN_OR_RETURN(
+        output, Classify(output, wish->second, output.name == "logits" ? labels : none));
+  }
+  return absl::OkStatus();
+}
+
+std::vector<std::string> LabelsOf(const ServingCore& core, const InferenceReply& reply) {
+  const absl::StatusOr<ModelDescription> description =
+      core.Describe(reply.model_name, reply.model_version);
+  return description.ok() ? description->labels : std::vector<std::string>{};
+}
+
+}  // namespace reprise::server::wire

@@ -1,9 +1,9 @@
-#include "server/grpc/open_calls.h"
+#include "server/request/open_calls.h"
 
 #include <utility>
 #include <vector>
 
-namespace reprise::server::grpc {
+namespace reprise::server {
 
 bool OpenCalls::Add(std::shared_ptr<OpenCall> call) {
   MutexLock lock(mutex_);
@@ -52,4 +52,4 @@ void OpenCalls::EndAll(const absl::Status& status) {
   for (const auto& call : calls) call->End(status);
 }
 
-}  // namespace reprise::server::grpc
+}  // namespace reprise::server

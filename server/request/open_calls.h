@@ -9,7 +9,7 @@
 #include "server/request/inference_request.h"
 #include "server/request/mutex.h"
 
-namespace reprise::server::grpc {
+namespace reprise::server {
 
 // A call that can be ended from outside. Thread-safe.
 class OpenCall {
@@ -39,4 +39,4 @@ class OpenCalls {
   std::unordered_map<const OpenCall*, std::shared_ptr<OpenCall>> calls_ ABSL_GUARDED_BY(mutex_);
 };
 
-}  // namespace reprise::server::grpc
+}  // namespace reprise::server

@@ -9,7 +9,7 @@
 #include "inference/grpc_service.pb.h"
 #include "server/request/inference_request.h"
 
-namespace reprise::server::grpc {
+namespace reprise::server::wire {
 
 using ParameterMap = google::protobuf::Map<std::string, inference::InferParameter>;
 
@@ -29,4 +29,4 @@ absl::Status CheckTensorParameters(const ParameterMap& parameters);
 // the parameter is absent. InvalidArgument unless it is an integer > 0.
 absl::StatusOr<std::int64_t> ReadClassification(const ParameterMap& parameters);
 
-}  // namespace reprise::server::grpc
+}  // namespace reprise::server::wire

@@ -1,9 +1,9 @@
-#include "server/grpc/model_config.h"
+#include "server/wire/model_config.h"
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-namespace reprise::server::grpc {
+namespace reprise::server::wire {
 namespace {
 
 using ::testing::ElementsAre;
@@ -69,4 +69,4 @@ TEST(ToModelConfigTest, ListsOnlyLimitsThatExist) {
 }
 
 }  // namespace
-}  // namespace reprise::server::grpc
+}  // namespace reprise::server::wire

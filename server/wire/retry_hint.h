@@ -1,0 +1,19 @@
+// What a caller who got an error is told beside its code: whether trying again can help.
+#pragma once
+
+#include <chrono>
+#include <optional>
+#include <string>
+
+#include "absl/status/status.h"
+#include "server/request/inference_request.h"
+
+namespace reprise::server::wire {
+
+// How long to wait before trying again; nothing when trying again cannot help.
+std::optional<std::chrono::milliseconds> RetryDelay(absl::StatusCode code, RefusalReason refusal);
+
+// The message, cut to 1 KiB between two characters: parts of it may be the caller's own words.
+std::string ClipMessage(absl::string_view message);
+
+}  // namespace reprise::server::wire
