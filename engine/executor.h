@@ -24,8 +24,8 @@ struct ExecutorOptions {
   int threads = 1;                         // >= 1; the calling thread is one of them
   std::int64_t max_batch_tokens = 4096;    // largest total_tokens of a batch; memory grows with it
   std::int64_t max_batch_sequences = 256;  // largest batch_size of a batch
-  std::int64_t score_cache_bytes =
-      64 << 20;  // upper limit; the cache never takes more than it can use
+  // Upper limit; the cache never takes more than the longest sequence can use.
+  std::int64_t score_cache_bytes = 256 << 20;
   ReuseStrategy strategy = ReuseStrategy::kAuto;
   ScoreFormat score_format = ScoreFormat::kAuto;
   bool pin_threads = false;  // bind the helper threads to cores

@@ -30,8 +30,7 @@ std::string StoredName(const std::string& name, const BertParts& parts) {
 }
 
 absl::Status WriteWeights(const BertConfig& config, const BertParts& parts,
-                          const weights::WeightSource& source, const fs::path& path,
-                          const std::function<void(int, int)>& progress) {
+                          const weights::WeightSource& source, const fs::path& path) {
   const std::vector<weights::TensorSpec> tensors = BertParameters(config, parts);
   std::vector<weights::TensorDeclaration> declarations;
   for (const weights::TensorSpec& tensor : tensors) {
@@ -40,12 +39,10 @@ absl::Status WriteWeights(const BertConfig& config, const BertParts& parts,
   }
   REPRISE_ASSIGN_OR_RETURN(const std::unique_ptr<weights::SafetensorsWriter> writer,
                            weights::SafetensorsWriter::Create(path, std::move(declarations)));
-  int done = 0;
   for (const weights::TensorSpec& tensor : tensors) {
     REPRISE_ASSIGN_OR_RETURN(const std::vector<float> values,
                              source.Read(tensor.name, tensor.shape));
     REPRISE_RETURN_IF_ERROR(writer->Write(StoredName(tensor.name, parts), values));
-    if (progress) progress(++done, static_cast<int>(tensors.size()));
   }
   return writer->Finish();
 }
@@ -90,18 +87,18 @@ absl::Status WriteSentenceConfig(const BertConfig& config, const fs::path& direc
 }  // namespace
 
 absl::Status SaveCheckpoint(const BertConfig& config, const weights::WeightSource& source,
-                            const std::string& directory,
-                            const std::function<void(int done, int total)>& progress) {
+                            const std::string& directory) {
   REPRISE_ASSIGN_OR_RETURN(const BertParts parts, FindParts(config, source));
   REPRISE_RETURN_IF_ERROR(CheckParameters(config, parts, source));
   REPRISE_ASSIGN_OR_RETURN(weights::StagedDirectory staged,
                            weights::StagedDirectory::Create(directory));
-  REPRISE_RETURN_IF_ERROR(
-      WriteWeights(config, parts, source, staged.path() / "model.safetensors", progress));
   REPRISE_RETURN_IF_ERROR(WriteConfig(config, parts, staged.path() / "config.json"));
   if (config.pooling != architectures::Pooling::kNone) {
     REPRISE_RETURN_IF_ERROR(WriteSentenceConfig(config, staged.path()));
   }
+  // Before the long part: a config that nobody could read back makes no checkpoint.
+  REPRISE_RETURN_IF_ERROR(architectures::ReadBertConfig(staged.path().string()).status());
+  REPRISE_RETURN_IF_ERROR(WriteWeights(config, parts, source, staged.path() / "model.safetensors"));
   return staged.Commit();
 }
 

@@ -4,16 +4,18 @@
 
 #include <cstdint>
 
+#include "engine/reuse/cost_model.h"
 #include "engine/reuse/reuse_plan.h"
 
 namespace reprise::engine::architectures {
 
 inline constexpr int kMaxLayers = reuse::kMaxLayers;
 inline constexpr int kMaxHeads = reuse::kMaxHeads;
-inline constexpr int kMaxHiddenSize = 1 << 16;
-inline constexpr int kMaxIntermediateSize = 1 << 18;
+// A model that loads is one whose costs can be predicted.
+inline constexpr int kMaxHiddenSize = reuse::kMaxWidth;
+inline constexpr int kMaxIntermediateSize = reuse::kMaxWidth;
 inline constexpr int kMaxVocabSize = 1 << 24;
-inline constexpr int kMaxPositions = 1 << 20;
+inline constexpr int kMaxPositions = reuse::kMaxSequenceLength;
 inline constexpr int kMaxTypes = 1 << 16;
 inline constexpr int kMaxRelativePosition = 1 << 16;
 inline constexpr int kMaxLabels = 1 << 17;

@@ -11,9 +11,6 @@
 namespace reprise::engine::reuse {
 namespace {
 
-constexpr std::int64_t kLargestSize = std::int64_t{1} << 16;
-constexpr std::int64_t kLongestSequence = std::int64_t{1} << 16;
-
 std::int64_t HeadDim(const TransformerShape& shape) {
   return shape.head_dim > 0 ? shape.head_dim : shape.hidden_size / shape.num_heads;
 }
@@ -236,19 +233,19 @@ absl::Status CheckCostInput(const TransformerShape& shape, const ReusePlan& plan
     std::int64_t found, lowest, highest;
   };
   const Limit limits[] = {
-      {"hidden_size", shape.hidden_size, 1, kLargestSize},
-      {"intermediate_size", shape.intermediate_size, 1, kLargestSize},
-      {"head_dim", shape.head_dim, 0, kLargestSize},
-      {"num_heads * head_dim", shape.num_heads * HeadDim(shape), 1, kLargestSize},
+      {"hidden_size", shape.hidden_size, 1, kMaxWidth},
+      {"intermediate_size", shape.intermediate_size, 1, kMaxWidth},
+      {"head_dim", shape.head_dim, 0, kMaxWidth},
+      {"num_heads * head_dim", shape.num_heads * HeadDim(shape), 1, kMaxWidth},
       {"vocab_size", shape.vocab_size, 0, INT32_MAX},
       {"max_position_embeddings", shape.max_position_embeddings, 0, INT32_MAX},
       {"type_vocab_size", shape.type_vocab_size, 0, INT32_MAX},
-      {"patch_size", shape.patch_size, 0, kLargestSize},
+      {"patch_size", shape.patch_size, 0, kMaxWidth},
       {"relative_buckets", shape.relative_buckets, 0, INT32_MAX},
       {"relative_position_max", shape.relative_position_max, 0, INT32_MAX},
       {"num_labels", shape.num_labels, 0, INT32_MAX},
-      {"source length", lengths.source, 0, kLongestSequence},
-      {"target length", lengths.target, 0, kLongestSequence},
+      {"source length", lengths.source, 0, kMaxSequenceLength},
+      {"target length", lengths.target, 0, kMaxSequenceLength},
   };
   for (const Limit& limit : limits) {
     REPRISE_RETURN_IF_ERROR(CheckSize(limit.name, limit.found, limit.lowest, limit.highest));

@@ -119,9 +119,14 @@ struct PlanSavings {
   double multiply_adds_ratio() const;
 };
 
-// InvalidArgument unless `shape` has the layers and heads of `plan`, widths are in 1..2^16,
-// table lengths in 0..2^31-1 and sequence lengths in 0..2^16. Within these limits no count below
-// overflows. The other functions require a valid shape and plan.
+// Largest widths and sequence lengths whose costs are computed: within them no count below
+// overflows.
+inline constexpr int kMaxWidth = 1 << 16;
+inline constexpr int kMaxSequenceLength = 1 << 16;
+
+// InvalidArgument unless `shape` has the layers and heads of `plan`, widths are in 1..kMaxWidth,
+// table lengths in 0..2^31-1 and sequence lengths in 0..kMaxSequenceLength. The other functions
+// require a valid shape and plan.
 absl::Status CheckCostInput(const TransformerShape& shape, const ReusePlan& plan,
                             const SequenceLengths& lengths);
 
