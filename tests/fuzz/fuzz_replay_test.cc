@@ -75,7 +75,10 @@ INSTANTIATE_TEST_SUITE_P(Targets, FuzzReplayTest,
 
 #ifdef REPRISE_FUZZ_SERVER
 INSTANTIATE_TEST_SUITE_P(ServerTargets, FuzzReplayTest,
-                         ::testing::Values(Target{"model_infer_request", FuzzModelInferRequest}),
+                         ::testing::Values(Target{"model_infer_request", FuzzModelInferRequest},
+                                           Target{"tokenizer_text", FuzzTokenizerText},
+                                           Target{"tokenizer_file", FuzzTokenizerFile},
+                                           Target{"model_policy", FuzzModelPolicy}),
                          [](const auto& info) { return std::string(info.param.corpus); });
 #endif
 

@@ -17,5 +17,14 @@ void FuzzReusePlan(std::span<const std::uint8_t> input);
 // A ModelInferRequest as it arrives: what is decoded keeps the promises of tensor.h and can be sent
 // back. Only where the server is built.
 void FuzzModelInferRequest(std::span<const std::uint8_t> input);
+// One byte for the limit, then a text for a small WordPiece tokenizer: ids lie in the vocabulary,
+// and a limit holds. Only where the server is built.
+void FuzzTokenizerText(std::span<const std::uint8_t> input);
+// A whole tokenizer.json: it is refused, or encodes into its own vocabulary. Only where the server
+// is built.
+void FuzzTokenizerFile(std::span<const std::uint8_t> input);
+// The text of model.json: what is accepted is within the ranges of its options. Only where the
+// server is built.
+void FuzzModelPolicy(std::span<const std::uint8_t> input);
 
 }  // namespace reprise::fuzz
