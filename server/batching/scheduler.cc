@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "engine/check.h"
+#include "server/batching/guarded_run.h"
 #include "server/pipeline/model_outputs.h"
 #include "server/request/still_wanted.h"
 
@@ -146,7 +147,7 @@ void Scheduler::Run(Batch batch, BatchRunner& runner, BatchBuffers* buffers) {
   const engine::RaggedBatch view = buffers->View();
   const SteadyClock::time_point formed = clock_.Now();
   engine::Outputs outputs;
-  const absl::Status ran = runner.Run(view, wanted, &outputs);
+  const absl::Status ran = RunGuarded(runner, view, wanted, &outputs);
   const std::chrono::nanoseconds compute = clock_.Now() - formed;
 
   // Before the answers: a caller that has its answer finds it counted.
@@ -166,8 +167,9 @@ void Scheduler::Run(Batch batch, BatchRunner& runner, BatchBuffers* buffers) {
     const std::int64_t rows = request->rows.rows();
     const std::int64_t tokens = request->rows.tokens();
     if (!ran.ok()) {
-      Answer(std::move(request), absl::InternalError(absl::StrCat(
-                                     "the engine could not run the batch: ", ran.message())));
+      Answer(std::move(request),
+             absl::Status(absl::IsResourceExhausted(ran) ? ran.code() : absl::StatusCode::kInternal,
+                          absl::StrCat("the engine could not run the batch: ", ran.message())));
     } else if (request->request->cancellation->cancelled()) {
       Answer(std::move(request), absl::CancelledError("the caller cancelled the request"));
     } else {

@@ -2,6 +2,8 @@
 
 #include <atomic>
 #include <memory>
+#include <new>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
@@ -220,6 +222,21 @@ TEST_F(SchedulerTest, AFaultOfTheEngineFailsItsBatchOnly) {
   EXPECT_OK(Submit(Request(2)).Await());
   EXPECT_TRUE(observer_.batches().at(0).failed);
   EXPECT_FALSE(observer_.batches().at(1).failed);
+}
+
+TEST_F(SchedulerTest, WhatTheEngineThrowsFailsItsBatchOnly) {
+  Start(Config());
+  control_->ThrowNext(std::make_exception_ptr(std::bad_alloc()));
+  EXPECT_THAT(Submit(Request(1)).Await(),
+              StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("no memory")));
+  control_->ThrowNext(std::make_exception_ptr(std::runtime_error("kernel gone")));
+  EXPECT_THAT(Submit(Request(2)).Await(),
+              StatusIs(absl::StatusCode::kInternal, HasSubstr("kernel gone")));
+  control_->ThrowNext(std::make_exception_ptr(7));
+  EXPECT_THAT(Submit(Request(3)).Await(),
+              StatusIs(absl::StatusCode::kInternal, HasSubstr("unknown exception")));
+  EXPECT_OK(Submit(Request(4)).Await());
+  EXPECT_TRUE(observer_.batches().at(2).failed);
 }
 
 TEST_F(SchedulerTest, ShutdownFinishesWhatRunsAndRefusesWhatWaits) {

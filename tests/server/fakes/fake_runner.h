@@ -3,7 +3,9 @@
 
 #include <condition_variable>
 #include <cstdint>
+#include <exception>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "server/batching/batch_runner.h"
@@ -20,6 +22,11 @@ class RunnerControl {
   void Release() { Set(&RunnerControl::held_, false); }
   void FailFromNowOn() { Set(&RunnerControl::failing_, true); }
   void Recover() { Set(&RunnerControl::failing_, false); }
+  // The next run throws `error`, once.
+  void ThrowNext(std::exception_ptr error) {
+    MutexLock lock(mutex_);
+    error_ = std::move(error);
+  }
 
   // Waits until `count` runs have begun.
   void AwaitRuns(std::size_t count) {
@@ -38,6 +45,7 @@ class RunnerControl {
     runs_.push_back(std::move(first_tokens));
     changed_.notify_all();
     while (held_) changed_.wait(lock.native());
+    if (error_ != nullptr) std::rethrow_exception(std::exchange(error_, nullptr));
     return !failing_;
   }
 
@@ -52,6 +60,7 @@ class RunnerControl {
   std::condition_variable changed_;
   bool held_ = false;
   bool failing_ = false;
+  std::exception_ptr error_;
   std::vector<std::vector<std::int32_t>> runs_;
 };
 
