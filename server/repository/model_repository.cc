@@ -6,6 +6,7 @@
 #include <fstream>
 #include <iterator>
 #include <optional>
+#include <set>
 #include <system_error>
 #include <utility>
 
@@ -74,16 +75,17 @@ absl::Status CheckInside(const fs::path& path, const fs::path& root) {
                                                  "'; expected a path inside"));
 }
 
-absl::Status CheckAllInside(const fs::path& folder, const fs::path& root) {
+// `seen` are the real folders gone into so far: links may go round in circles, and may lead to
+// folders inside whose own entries lead out.
+absl::Status CheckAllInside(const fs::path& folder, const fs::path& root,
+                            std::set<fs::path>* seen) {
   REPRISE_RETURN_IF_ERROR(CheckInside(folder, root));
+  std::error_code error;
+  if (!seen->insert(fs::canonical(folder, error)).second) return absl::OkStatus();
   REPRISE_ASSIGN_OR_RETURN(const std::vector<fs::path> entries, List(folder));
   for (const fs::path& entry : entries) {
     REPRISE_RETURN_IF_ERROR(CheckInside(entry, root));
-    std::error_code error;
-    // A link to a folder was followed above; going into it could go round in circles.
-    if (IsFolder(entry) && !fs::is_symlink(entry, error)) {
-      REPRISE_RETURN_IF_ERROR(CheckAllInside(entry, root));
-    }
+    if (IsFolder(entry)) REPRISE_RETURN_IF_ERROR(CheckAllInside(entry, root, seen));
   }
   return absl::OkStatus();
 }
@@ -155,7 +157,8 @@ absl::StatusOr<ModelDirectory> ReadModel(const fs::path& folder, const fs::path&
   REPRISE_ASSIGN_OR_RETURN(model.versions,
                            Choose(std::move(versions), model.options.versions, folder));
   for (const VersionDirectory& version : model.versions) {
-    REPRISE_RETURN_IF_ERROR(CheckAllInside(version.path, root));
+    std::set<fs::path> seen;
+    REPRISE_RETURN_IF_ERROR(CheckAllInside(version.path, root, &seen));
   }
   return model;
 }

@@ -167,6 +167,15 @@ TEST_F(ModelRepositoryTest, LinkedVersionsFilesAndPoliciesThatLeaveAreRefused) {
   EXPECT_THAT(Find(), StatusIs(kInvalid, HasSubstr("model.json")));
 }
 
+TEST_F(ModelRepositoryTest, ALinkToAFolderInsideWhoseFilesLeadOutIsRefused) {
+  Write(base_ / "outside" / "secret");
+  Write(root_ / "m" / "1" / "config.json");
+  fs::create_directories(root_ / "m" / "parts");
+  fs::create_symlink(base_ / "outside" / "secret", root_ / "m" / "parts" / "config.json");
+  fs::create_directory_symlink("../parts", root_ / "m" / "1" / "1_Pooling");
+  EXPECT_THAT(Find(), StatusIs(kInvalid, HasSubstr("outside of the repository")));
+}
+
 TEST_F(ModelRepositoryTest, AFolderWhoseNameStartsLikeTheRootIsOutside) {
   Write(base_ / "models-other" / "1" / "config.json");
   fs::create_directory_symlink(base_ / "models-other", root_ / "m");
