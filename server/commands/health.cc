@@ -6,10 +6,13 @@
 #include <string>
 
 #include "CLI/CLI.hpp"
+#include "absl/status/statusor.h"
+#include "engine/check.h"
 #include "grpc/health/v1/health.grpc.pb.h"
 #include "grpcpp/grpcpp.h"
 #include "server/commands/exit_status.h"
 #include "server/request/host_and_port.h"
+#include "server/security/small_file.h"
 
 namespace reprise::server::commands {
 namespace {
@@ -21,12 +24,40 @@ struct HealthOptions {
   int port = 8001;
   std::string service;
   int timeout_ms = 1000;
+  std::string tls_ca;    // empty: no TLS
+  std::string tls_cert;  // this client's own, where the server asks for one
+  std::string tls_key;
+  std::string tls_server_name;  // empty: `host`
 };
+
+// Like ReadSmallFile, but nothing for no path.
+absl::StatusOr<std::string> ReadIfNamed(const std::string& path) {
+  return path.empty() ? absl::StatusOr<std::string>("") : security::ReadSmallFile(path);
+}
+
+absl::StatusOr<std::shared_ptr<::grpc::ChannelCredentials>> Credentials(
+    const HealthOptions& options) {
+  if (options.tls_ca.empty()) return ::grpc::InsecureChannelCredentials();
+  ::grpc::SslCredentialsOptions tls;
+  REPRISE_ASSIGN_OR_RETURN(tls.pem_root_certs, ReadIfNamed(options.tls_ca));
+  REPRISE_ASSIGN_OR_RETURN(tls.pem_cert_chain, ReadIfNamed(options.tls_cert));
+  REPRISE_ASSIGN_OR_RETURN(tls.pem_private_key, ReadIfNamed(options.tls_key));
+  return ::grpc::SslCredentials(tls);
+}
 
 ExitStatus CheckHealth(const HealthOptions& options) {
   const std::string address = HostAndPort(options.host, options.port);
-  const auto stub = health_v1::Health::NewStub(
-      ::grpc::CreateChannel(address, ::grpc::InsecureChannelCredentials()));
+  const auto credentials = Credentials(options);
+  if (!credentials.ok()) {
+    std::fprintf(stderr, "%s\n", std::string(credentials.status().message()).c_str());
+    return kExitUsage;
+  }
+  ::grpc::ChannelArguments arguments;
+  if (!options.tls_server_name.empty()) {
+    arguments.SetSslTargetNameOverride(options.tls_server_name);
+  }
+  const auto stub =
+      health_v1::Health::NewStub(::grpc::CreateCustomChannel(address, *credentials, arguments));
   ::grpc::ClientContext context;
   context.set_deadline(std::chrono::system_clock::now() +
                        std::chrono::milliseconds(options.timeout_ms));
@@ -61,6 +92,20 @@ void AddHealthCommand(CLI::App& app, int* exit_status) {
   command->add_option("--timeout-ms", options->timeout_ms, "Milliseconds to wait for the answer")
       ->capture_default_str()
       ->check(CLI::Range(1, 3'600'000));
+  CLI::Option* ca = command->add_option(
+      "--tls-ca", options->tls_ca,
+      "PEM file of the CA that the server's certificate comes from; asks over TLS");
+  CLI::Option* cert = command->add_option("--tls-cert", options->tls_cert,
+                                          "PEM file of a certificate for servers that want one");
+  CLI::Option* key = command->add_option("--tls-key", options->tls_key, "PEM file of its key");
+  for (CLI::Option* file : {ca, cert, key}) file->type_name("FILE");
+  cert->needs(ca)->needs(key);
+  key->needs(cert);
+  command
+      ->add_option("--tls-server-name", options->tls_server_name,
+                   "Name in the server's certificate, where it is not --host")
+      ->needs(ca)
+      ->type_name("NAME");
   command->callback([options, exit_status] { *exit_status = CheckHealth(*options); });
 }
 

@@ -15,6 +15,7 @@
 #include "server/commands/stop_signals.h"
 #include "server/config/build_info.h"
 #include "server/config/flags.h"
+#include "server/config/grpc_log.h"
 #include "server/config/json_log.h"
 #include "server/config/logging_observer.h"
 #include "server/config/server_options.h"
@@ -26,6 +27,8 @@
 #include "server/repository/servable_loader.h"
 #include "server/repository/serving_core_impl.h"
 #include "server/request/clock.h"
+#include "server/security/exposure.h"
+#include "server/security/security.h"
 
 namespace reprise::server::commands {
 namespace {
@@ -41,30 +44,65 @@ struct Server {
   metrics::MetricsObserver metrics{
       registry, {.version = config::BuildVersion(), .commit = config::BuildCommit()}};
   config::LoggingObserver observer{metrics};
+  std::unique_ptr<security::Security> security;
   std::unique_ptr<repository::ServingCoreImpl> core;
   std::unique_ptr<metrics::MetricsServer> metrics_server;
   std::unique_ptr<grpc::GrpcServer> grpc_server;
 };
 
+void LogReload(std::string_view what, const absl::Status& status) {
+  if (status.ok()) {
+    LogInfo("read again", {{"what", what}});
+  } else {
+    LogWarning("changed files cannot be used, going on with those before",
+               {{"what", what}, {"reason", std::string(status.message())}});
+  }
+}
+
+// Says what is reachable from other machines without protection.
+void WarnOfExposure(const ServerOptions& options) {
+  const std::string& host = options.grpc.host;
+  if (security::IsLoopback(host) || options.security.tls.enabled()) return;
+  LogWarning("other machines can reach this server without TLS",
+             {{"host", host}, {"tokens", !options.security.tokens_file.empty()}});
+}
+
+void LogListening(const ServerOptions& options, const Server& server) {
+  config::LogFields fields = {{"host", options.grpc.host},
+                              {"grpc_port", server.grpc_server->port()},
+                              {"metrics_port", server.metrics_server->port()}};
+  if (const auto health_port = server.grpc_server->health_port()) {
+    fields["health_port"] = *health_port;
+  }
+  if (const auto* certificates = server.security->guards().certificates) {
+    fields["tls"] = certificates->current()->subject;
+    fields["tls_until"] = security::DateOf(certificates->current()->not_after);
+    fields["tls_clients"] = options.security.tls.client_ca.empty() ? "any" : "with certificate";
+  }
+  fields["device"] = options.device;
+  fields["cpu_isa"] = engine::device::DescribeCpuIsa();
+  fields["version"] = config::BuildVersion();
+  fields["commit"] = config::BuildCommit();
+  LogInfo("listening", fields);
+  WarnOfExposure(options);
+}
+
 // Ports are open when this returns; no model is loaded yet.
 absl::StatusOr<std::unique_ptr<Server>> OpenPorts(const ServerOptions& options,
                                                   std::vector<repository::ModelDirectory> models) {
   auto server = std::make_unique<Server>();
+  REPRISE_ASSIGN_OR_RETURN(
+      server->security, security::Security::Open(options.security, options.grpc.host, LogReload));
   server->core = std::make_unique<repository::ServingCoreImpl>(
       std::move(models), repository::LoadServable, options.core, Clock::Real(), server->observer);
   REPRISE_ASSIGN_OR_RETURN(server->metrics_server,
                            metrics::MetricsServer::Start(options.metrics, server->registry));
   REPRISE_ASSIGN_OR_RETURN(
       server->grpc_server,
-      grpc::GrpcServer::Start(options.grpc, *server->core, server->observer,
-                              [core = server->core.get()] { return core->Alive(); }));
-  LogInfo("listening", {{"host", options.grpc.host},
-                        {"grpc_port", server->grpc_server->port()},
-                        {"metrics_port", server->metrics_server->port()},
-                        {"device", options.device},
-                        {"cpu_isa", engine::device::DescribeCpuIsa()},
-                        {"version", config::BuildVersion()},
-                        {"commit", config::BuildCommit()}});
+      grpc::GrpcServer::Start(
+          config::GrpcOptions(options), *server->core, server->observer,
+          [core = server->core.get()] { return core->Alive(); }, server->security->guards()));
+  LogListening(options, *server);
   return server;
 }
 
@@ -136,6 +174,7 @@ ExitStatus Refuse(const absl::Status& status) {
 ExitStatus Serve(const ServerOptions& options) {
   StopSignals signals;
   config::InstallJsonLog(options.log_level);
+  config::InstallGrpcLog();
   if (absl::Status valid = config::Validate(options); !valid.ok()) return Refuse(valid);
   if (options.cpu_isa.has_value()) {
     if (absl::Status limited = engine::device::LimitCpuIsa(*options.cpu_isa); !limited.ok()) {

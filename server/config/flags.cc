@@ -134,6 +134,38 @@ void AddPortFlags(CLI::App& app, ServerOptions* options) {
            "Inference, health and reflection over gRPC; 0: a free port, named in the log");
   AddCount(app, "--metrics-port", &options->metrics.port, 0, 65535,
            "Prometheus metrics, GET /metrics over HTTP; 0: a free port, named in the log");
+  AddParsedOption(app, "--health-port", &options->health_port, ParseHealthPort, "auto|off|PORT",
+                  "auto",
+                  "grpc.health.v1 for probes, without TLS or tokens, that says whether the server "
+                  "lives and is ready and nothing else; auto: 8003 with TLS, off without");
+}
+
+void AddSecurityFlags(CLI::App& app, security::SecurityOptions* options) {
+  app.option_defaults()->group(
+      "Security (the files are read again when they change; docs/security.md)");
+  const auto add_file = [&app](const char* name, std::string* path, const char* help) {
+    app.add_option(name, *path, help)->type_name("FILE");
+  };
+  add_file("--tls-cert", &options->tls.certificate,
+           "PEM file with the server's certificate, then those between it and its CA. With it and "
+           "--tls-key every port but those of metrics and health speaks TLS only, 1.2 or newer; "
+           "default: no TLS");
+  add_file("--tls-key", &options->tls.private_key,
+           "PEM file with the key of --tls-cert, without a passphrase; default: no TLS");
+  add_file("--tls-client-ca", &options->tls.client_ca,
+           "PEM file with CAs. Only clients that show a certificate of one of them may connect; "
+           "default: clients need none");
+  add_file("--auth-tokens-file", &options->tokens_file,
+           "Tokens that callers send as 'authorization: Bearer TOKEN', a line each as 'reprise "
+           "token' makes it. All methods but health need one then; default: no method does");
+  app.add_option("--auth-rules", options->access_rules,
+                 "Other rules for groups of methods, such as metadata=open,control=closed. Groups: "
+                 "inference, metadata, control, health. Rules: open, token, closed; default: with "
+                 "a tokens file token for all but health, else open")
+      ->type_name("RULES");
+  app.add_flag("--auth-without-tls", options->tokens_without_tls,
+               "Accept tokens without TLS on addresses that other machines reach, for a server "
+               "behind something that speaks TLS");
 }
 
 void AddGrpcFlags(CLI::App& app, grpc::GrpcServerOptions* options) {
@@ -142,8 +174,11 @@ void AddGrpcFlags(CLI::App& app, grpc::GrpcServerOptions* options) {
   AddBytes(app, "--max-send-bytes", &options->max_send_bytes, "Largest reply message");
   AddCount(app, "--max-concurrent-streams", &options->max_concurrent_streams, 1,
            std::numeric_limits<int>::max(), "Open calls of one connection");
+  AddCount(app, "--max-metadata-bytes", &options->max_metadata_bytes, 1, 1 << 24,
+           "Metadata of one call, all keys and values together");
   AddBytes(app, "--grpc-memory-bytes", &options->memory_quota_bytes,
-           "Memory for messages being received, over all connections; 0: no limit");
+           "Memory for messages being received, over all connections; 0: no limit")
+      ->default_str("a quarter of the memory that the process may use");
   app.add_option("--client-key-metadata", options->client_key_metadata,
                  "Metadata key that names the caller, lower case; default: the caller's address. "
                  "Carried with each request; nothing orders by it yet")
@@ -160,6 +195,15 @@ void AddGrpcFlags(CLI::App& app, grpc::GrpcServerOptions* options) {
   AddCount(app, "--max-ping-strikes", &options->max_ping_strikes, 0,
            std::numeric_limits<int>::max(),
            "Pings that come too early before the client is disconnected; 0: any number");
+  const std::int64_t most_secs = most_ms / 1000;
+  AddDuration(
+      app, "--max-connection-age-secs", &options->max_connection_age, "S", most_secs,
+      "Age at which a client is asked to connect anew, so that load spreads to servers that "
+      "came later and replaced certificates go out of use; 0: never");
+  AddDuration(app, "--max-connection-age-grace-secs", &options->max_connection_age_grace, "S",
+              most_secs, "What calls that are open then may still take");
+  AddDuration(app, "--max-connection-idle-secs", &options->max_connection_idle, "S", most_secs,
+              "Time without a call after which a connection is closed; 0: never");
 }
 
 void AddProcessFlags(CLI::App& app, ServerOptions* options) {
@@ -199,6 +243,7 @@ void AddServerFlags(CLI::App& app, ServerOptions* options) {
   AddModelFlags(app, &options->repository.defaults);
   AddBatchingFlags(app, &options->repository.defaults.batching);
   AddGrpcFlags(app, &options->grpc);
+  AddSecurityFlags(app, &options->security);
   AddProcessFlags(app, options);
   for (CLI::Option* option : app.get_options()) {
     if (option == app.get_help_ptr()) continue;

@@ -4,14 +4,17 @@
 #include <chrono>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "engine/device/cpu/isa.h"
 #include "server/config/json_log.h"
 #include "server/grpc/grpc_server.h"
 #include "server/metrics/metrics_server.h"
 #include "server/repository/model_repository.h"
 #include "server/repository/serving_core_impl.h"
+#include "server/security/security_options.h"
 
 namespace reprise::server::config {
 
@@ -24,16 +27,28 @@ struct ShutdownOptions {
   std::chrono::seconds exit_timeout{30};
 };
 
+inline constexpr int kNoHealthPort = -1;
+inline constexpr int kDefaultHealthPort = 8003;
+
 struct ServerOptions {
   repository::RepositoryOptions repository;
   repository::CoreOptions core;
-  grpc::GrpcServerOptions grpc;
+  grpc::GrpcServerOptions grpc;    // front ends get GrpcOptions()
+  std::optional<int> health_port;  // nothing: 8003 with TLS, none without; kNoHealthPort: none
+  security::SecurityOptions security;
   metrics::MetricsServerOptions metrics;
   ShutdownOptions shutdown;
   std::string device = "cpu";                     // the only one so far
   std::optional<engine::device::CpuIsa> cpu_isa;  // nothing: the best there is
   LogLevel log_level = LogLevel::kInfo;
 };
+
+// What these options mean for the gRPC front end: its own, the port for probes, and, where none was
+// set, a memory quota of a quarter of what the process may use.
+grpc::GrpcServerOptions GrpcOptions(const ServerOptions& options);
+
+// "auto" (nothing), "off" (kNoHealthPort) or a port, 0 to 65535.
+absl::StatusOr<std::optional<int>> ParseHealthPort(std::string_view text);
 
 // InvalidArgument names the first option out of range, and the range.
 absl::Status Validate(const ServerOptions& options);

@@ -15,6 +15,7 @@
 #include "server/grpc/reflection_service.h"
 #include "server/grpc/reprise_service.h"
 #include "server/grpc/service_context.h"
+#include "server/grpc/tls_credentials.h"
 #include "server/grpc/unknown_methods.h"
 #include "server/request/host_and_port.h"
 
@@ -29,7 +30,50 @@ constexpr std::int64_t kMaxMessageBytes = std::numeric_limits<int>::max() - kLim
 // What a call still open at the very end is given to end by itself.
 constexpr std::chrono::seconds kLastGrace{1};
 
+constexpr int kMaxProbeBytes = 4096;  // of a question about health and its answer
+
 using engine::CheckRange;
+
+void SetMilliseconds(::grpc::ServerBuilder& builder, const char* name,
+                     std::chrono::milliseconds value) {
+  builder.AddChannelArgument(name, static_cast<int>(value.count()));
+}
+
+// What holds for every port: no second process beside us, pings, ages, sizes of metadata.
+void SetConnectionRules(::grpc::ServerBuilder& builder, const GrpcServerOptions& options) {
+  // A second process on the port would take half of the connections without a word.
+  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, options.max_concurrent_streams);
+  builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, options.max_metadata_bytes);
+  SetMilliseconds(builder, GRPC_ARG_KEEPALIVE_TIME_MS, options.keepalive_time);
+  SetMilliseconds(builder, GRPC_ARG_KEEPALIVE_TIMEOUT_MS, options.keepalive_timeout);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, options.max_pings_without_data);
+  SetMilliseconds(builder, GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
+                  options.min_ping_interval);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PING_STRIKES, options.max_ping_strikes);
+  if (options.max_connection_age.count() > 0) {
+    SetMilliseconds(builder, GRPC_ARG_MAX_CONNECTION_AGE_MS, options.max_connection_age);
+    SetMilliseconds(builder, GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS,
+                    options.max_connection_age_grace);
+  }
+  if (options.max_connection_idle.count() > 0) {
+    SetMilliseconds(builder, GRPC_ARG_MAX_CONNECTION_IDLE_MS, options.max_connection_idle);
+  }
+}
+
+// Starts a server of what was registered with `builder`.
+absl::StatusOr<std::unique_ptr<::grpc::Server>> OpenPort(
+    ::grpc::ServerBuilder& builder, const std::string& address, const char* flag,
+    std::shared_ptr<::grpc::ServerCredentials> credentials, int* port) {
+  builder.AddListeningPort(address, std::move(credentials), port);
+  std::unique_ptr<::grpc::Server> server = builder.BuildAndStart();
+  if (server != nullptr && *port != 0) return server;
+  return absl::FailedPreconditionError(
+      absl::StrCat("cannot listen on ", address,
+                   " for gRPC: another process has the port, or the address is not this "
+                   "machine's; choose another with --host and ",
+                   flag, " (0 picks a free one)"));
+}
 
 }  // namespace
 
@@ -45,8 +89,24 @@ absl::Status Validate(const GrpcServerOptions& options) {
       CheckRange("max_send_bytes", options.max_send_bytes, 1, kMaxMessageBytes));
   REPRISE_RETURN_IF_ERROR(
       CheckRange("max_concurrent_streams", options.max_concurrent_streams, 1, kMaxInt));
+  REPRISE_RETURN_IF_ERROR(CheckRange("max_metadata_bytes", options.max_metadata_bytes, 1, 1 << 24));
+  if (options.health_port.has_value()) {
+    REPRISE_RETURN_IF_ERROR(CheckRange("health_port", *options.health_port, 0, 65535));
+  }
+  if (options.client_key_metadata == "authorization") {
+    return absl::InvalidArgumentError(
+        "client_key_metadata is 'authorization', which holds secrets; callers with tokens are "
+        "told apart by the tokens' names without it");
+  }
+  constexpr std::int64_t kMaxSeconds = kMaxInt / 1000;  // gRPC takes milliseconds
   REPRISE_RETURN_IF_ERROR(
-      CheckRange("memory_quota_bytes", options.memory_quota_bytes, 0, engine::kNoUpperLimit));
+      CheckRange("max_connection_age (s)", options.max_connection_age.count(), 0, kMaxSeconds));
+  REPRISE_RETURN_IF_ERROR(CheckRange("max_connection_age_grace (s)",
+                                     options.max_connection_age_grace.count(), 0, kMaxSeconds));
+  REPRISE_RETURN_IF_ERROR(
+      CheckRange("max_connection_idle (s)", options.max_connection_idle.count(), 0, kMaxSeconds));
+  REPRISE_RETURN_IF_ERROR(CheckRange("memory_quota_bytes", options.memory_quota_bytes,
+                                     kMemoryQuotaAuto, engine::kNoUpperLimit));
   REPRISE_RETURN_IF_ERROR(
       CheckRange("keepalive_time (ms)", options.keepalive_time.count(), 1, kMaxInt));
   REPRISE_RETURN_IF_ERROR(
@@ -61,30 +121,28 @@ absl::Status Validate(const GrpcServerOptions& options) {
 class GrpcServer::Impl {
  public:
   Impl(const GrpcServerOptions& options, ServingCore& core, Observer& observer,
-       std::function<bool()> alive)
+       const std::function<bool()>& alive, const security::PortGuards& guards)
       : service_{.core = core,
                  .observer = observer,
                  .max_receive_bytes = options.max_receive_bytes,
                  .max_send_bytes = options.max_send_bytes,
                  .client_key_metadata = options.client_key_metadata,
-                 .alive = std::move(alive)} {}
+                 .alive = alive,
+                 .access = guards.access},
+        probes_{.core = core,
+                .observer = observer,
+                .max_receive_bytes = kMaxProbeBytes,
+                .max_send_bytes = kMaxProbeBytes,
+                .client_key_metadata = "",
+                .alive = alive},
+        credentials_(guards.certificates == nullptr ? ::grpc::InsecureServerCredentials()
+                                                    : TlsCredentials(*guards.certificates)) {}
 
   absl::Status Open(const GrpcServerOptions& options) {
     ::grpc::ServerBuilder builder;
     builder.SetMaxReceiveMessageSize(static_cast<int>(options.max_receive_bytes + kLimitSlack));
     builder.SetMaxSendMessageSize(static_cast<int>(options.max_send_bytes + kLimitSlack));
-    // A second process on the port would take half of the connections without a word.
-    builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
-    builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, options.max_concurrent_streams);
-    builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS,
-                               static_cast<int>(options.keepalive_time.count()));
-    builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS,
-                               static_cast<int>(options.keepalive_timeout.count()));
-    builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA,
-                               options.max_pings_without_data);
-    builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
-                               static_cast<int>(options.min_ping_interval.count()));
-    builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PING_STRIKES, options.max_ping_strikes);
+    SetConnectionRules(builder, options);
     if (options.memory_quota_bytes > 0) {
       builder.SetResourceQuota(::grpc::ResourceQuota("reprise").Resize(options.memory_quota_bytes));
     }
@@ -94,24 +152,21 @@ class GrpcServer::Impl {
     builder.RegisterService(&reflection_v1_);
     builder.RegisterService(&reflection_v1alpha_);
     builder.RegisterCallbackGenericService(&unknown_);
-    const std::string address = HostAndPort(options.host, options.port);
-    builder.AddListeningPort(address, ::grpc::InsecureServerCredentials(), &port_);
-    server_ = builder.BuildAndStart();
-    if (server_ == nullptr || port_ == 0) {
-      server_ = nullptr;
-      return absl::FailedPreconditionError(absl::StrCat(
-          "cannot listen on ", address,
-          " for gRPC: another process has the port, or the address is not this "
-          "machine's; choose another with --host and --grpc-port (0 picks a free one)"));
-    }
-    return absl::OkStatus();
+    REPRISE_ASSIGN_OR_RETURN(server_, OpenPort(builder, HostAndPort(options.host, options.port),
+                                               "--grpc-port", credentials_, &port_));
+    return options.health_port.has_value() ? OpenHealthPort(options) : absl::OkStatus();
   }
 
   int port() const { return port_; }
+  std::optional<int> health_port() const {
+    return health_server_ == nullptr ? std::nullopt : std::optional(health_port_);
+  }
 
   void BeginDrain() {
     service_.draining = true;
     health_.Refresh();
+    probes_.draining = true;
+    probe_health_.Refresh();
   }
 
   ServiceContext& service() { return service_; }
@@ -122,14 +177,31 @@ class GrpcServer::Impl {
     service_.inferences.WaitUntilEmpty(deadline);
     service_.inferences.EndAll(absl::UnavailableError(
         "the server stopped before the answer was ready; call another replica"));
-    service_.streams.Close();
-    service_.streams.EndAll(absl::UnavailableError("the server is shutting down"));
-    if (server_ == nullptr) return;
-    server_->Shutdown(std::chrono::system_clock::now() + kLastGrace);
-    server_->Wait();
+    for (OpenCalls* streams : {&service_.streams, &probes_.streams}) {
+      streams->Close();
+      streams->EndAll(absl::UnavailableError("the server is shutting down"));
+    }
+    for (::grpc::Server* server : {server_.get(), health_server_.get()}) {
+      if (server == nullptr) continue;
+      server->Shutdown(std::chrono::system_clock::now() + kLastGrace);
+      server->Wait();
+    }
   }
 
  private:
+  absl::Status OpenHealthPort(const GrpcServerOptions& options) {
+    ::grpc::ServerBuilder builder;
+    builder.SetMaxReceiveMessageSize(kMaxProbeBytes + static_cast<int>(kLimitSlack));
+    SetConnectionRules(builder, options);
+    builder.RegisterService(&probe_health_);
+    builder.RegisterCallbackGenericService(&probe_unknown_);
+    REPRISE_ASSIGN_OR_RETURN(
+        health_server_,
+        OpenPort(builder, HostAndPort(options.host, *options.health_port), "--health-port",
+                 ::grpc::InsecureServerCredentials(), &health_port_));
+    return absl::OkStatus();
+  }
+
   ServiceContext service_;
   InferenceService inference_{service_};
   RepriseService reprise_{service_};
@@ -147,15 +219,22 @@ class GrpcServer::Impl {
   ReflectionService<ReflectionV1Base> reflection_v1_{service_, answers_};
   ReflectionService<ReflectionV1AlphaBase> reflection_v1alpha_{service_, answers_};
   UnknownMethods unknown_{service_};
+  ServiceContext probes_;  // of the health port, which knows nothing of tokens
+  HealthService probe_health_{probes_, HealthScope::kServerOnly};
+  UnknownMethods probe_unknown_{probes_};
+  const std::shared_ptr<::grpc::ServerCredentials> credentials_;
   int port_ = 0;
-  std::unique_ptr<::grpc::Server> server_;  // last: its calls use everything above
+  int health_port_ = 0;
+  std::unique_ptr<::grpc::Server> server_;  // last: their calls use everything above
+  std::unique_ptr<::grpc::Server> health_server_;
 };
 
 absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(const GrpcServerOptions& options,
                                                               ServingCore& core, Observer& observer,
-                                                              std::function<bool()> alive) {
+                                                              std::function<bool()> alive,
+                                                              const security::PortGuards& guards) {
   REPRISE_RETURN_IF_ERROR(Validate(options));
-  auto impl = std::make_unique<Impl>(options, core, observer, std::move(alive));
+  auto impl = std::make_unique<Impl>(options, core, observer, alive, guards);
   REPRISE_RETURN_IF_ERROR(impl->Open(options));
   return std::unique_ptr<GrpcServer>(new GrpcServer(std::move(impl)));
 }
@@ -164,6 +243,7 @@ GrpcServer::GrpcServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 GrpcServer::~GrpcServer() { Shutdown(SteadyClock::now()); }
 
 int GrpcServer::port() const { return impl_->port(); }
+std::optional<int> GrpcServer::health_port() const { return impl_->health_port(); }
 void GrpcServer::BeginDrain() { impl_->BeginDrain(); }
 void GrpcServer::RefuseNew() { impl_->service().inferences.Close(); }
 bool GrpcServer::WaitUntilIdle(SteadyClock::time_point deadline) {

@@ -5,25 +5,33 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "server/request/observer.h"
 #include "server/request/serving_core.h"
+#include "server/security/security.h"
 
 namespace reprise::server::grpc {
+
+inline constexpr std::int64_t kMemoryQuotaAuto = -1;  // whoever starts the server decides; else 0
 
 struct GrpcServerOptions {
   std::string host = "127.0.0.1";  // address to listen on; "0.0.0.0" or "::" for all
   int port = 8001;                 // 0 to 65535; 0 picks a free one
+  // A second port, without TLS and tokens, that only answers whether the server lives and is ready;
+  // nothing: there is none.
+  std::optional<int> health_port = std::nullopt;
   // Largest request and reply message, 1 to 2146435071 (2 GiB - 1 MiB - 1).
   std::int64_t max_receive_bytes = std::int64_t{64} << 20;
   std::int64_t max_send_bytes = std::int64_t{128} << 20;
   int max_concurrent_streams = 1024;  // open calls per connection, >= 1
-  // Memory for messages being received, over all connections; 0: no limit. A sender waits when it
-  // is used up.
-  std::int64_t memory_quota_bytes = 0;
+  int max_metadata_bytes = 16384;     // of a call's metadata, all together, 1 to 2^24
+  // Memory for messages being received, over all connections; 0: no limit. Connections are cut off
+  // when it is used up.
+  std::int64_t memory_quota_bytes = kMemoryQuotaAuto;
   // Key of the metadata that names the caller for fair sharing, lower case; empty: the peer's
   // address.
   std::string client_key_metadata = "";
@@ -33,6 +41,11 @@ struct GrpcServerOptions {
   int max_pings_without_data = 2;                        // of the server; 0: no limit
   std::chrono::milliseconds min_ping_interval{300'000};  // of a client without open calls
   int max_ping_strikes = 2;                              // 0: clients may ping as they like
+  // When to ask clients to open another connection, so that load spreads over new servers and
+  // certificates that have been replaced go out of use. 0: never.
+  std::chrono::seconds max_connection_age{0};
+  std::chrono::seconds max_connection_age_grace{60};  // for calls that are open then
+  std::chrono::seconds max_connection_idle{0};        // without a call
 };
 
 // InvalidArgument names the first field out of range, and the range.
@@ -44,16 +57,18 @@ class GrpcServer {
  public:
   // Opens the port: calls are answered from now on, inference by whatever `core` says. `core` and
   // `observer` outlive the server. `alive` is what liveness and ServerLive report; it must not
-  // block. InvalidArgument for options out of range; FailedPrecondition when the address cannot be
-  // had, for example because another process has the port.
+  // block. `guards` outlive the server too. InvalidArgument for options out of range;
+  // FailedPrecondition when the address cannot be had, for example because another process has the
+  // port.
   static absl::StatusOr<std::unique_ptr<GrpcServer>> Start(
       const GrpcServerOptions& options, ServingCore& core, Observer& observer,
-      std::function<bool()> alive = [] { return true; });
+      std::function<bool()> alive = [] { return true; }, const security::PortGuards& guards = {});
   ~GrpcServer();  // Shutdown without waiting, unless that has happened
   GrpcServer(const GrpcServer&) = delete;
   GrpcServer& operator=(const GrpcServer&) = delete;
 
   int port() const;  // the one that is open, also when 0 was asked for
+  std::optional<int> health_port() const;
 
   // Health and readiness say no from now on; everything is served as before.
   void BeginDrain();

@@ -25,8 +25,8 @@ HealthCheckResponse::ServingStatus Serving(bool serving) {
 
 }  // namespace
 
-HealthService::HealthService(ServiceContext& service)
-    : service_(service), notifier_([this] { NotifyWatches(); }) {}
+HealthService::HealthService(ServiceContext& service, HealthScope scope)
+    : service_(service), scope_(scope), notifier_([this] { NotifyWatches(); }) {}
 
 HealthService::~HealthService() {
   {
@@ -49,6 +49,7 @@ HealthService::Status HealthService::StatusOf(const std::string& name) {
   if (name.empty() || name == "readiness") return Serving(service_.Ready());
   if (name == "startup") return Serving(was_ready_);
   if (name == "liveness") return Serving(service_.alive());
+  if (scope_ == HealthScope::kServerOnly) return HealthCheckResponse::SERVICE_UNKNOWN;
   const absl::StatusOr<bool> ready = service_.core.ModelReady(name, "");
   if (!ready.ok()) {
     return absl::IsNotFound(ready.status()) ? HealthCheckResponse::SERVICE_UNKNOWN
@@ -80,7 +81,11 @@ HealthService::Status HealthService::StatusOf(const std::string& name) {
       service_, "Health/List", context, bytes, response,
       [this](const HealthListRequest&, HealthListResponse* reply) {
         std::vector<std::string> names = {"", "readiness", "startup", "liveness"};
-        for (ModelIndexEntry& model : service_.core.Index()) names.push_back(std::move(model.name));
+        if (scope_ == HealthScope::kAll) {
+          for (ModelIndexEntry& model : service_.core.Index()) {
+            names.push_back(std::move(model.name));
+          }
+        }
         for (const std::string& name : names) {
           (*reply->mutable_statuses())[name].set_status(StatusOf(name));
         }
@@ -91,7 +96,8 @@ HealthService::Status HealthService::StatusOf(const std::string& name) {
 ::grpc::ServerWriteReactor<::grpc::ByteBuffer>* HealthService::Watch(
     ::grpc::CallbackServerContext* context, const ::grpc::ByteBuffer* bytes) {
   HealthCheckRequest request;
-  const absl::Status received = ReceiveMessage(service_, *bytes, &request);
+  absl::Status received = service_.Authorize("Health/Watch", *context).status();
+  if (received.ok()) received = ReceiveMessage(service_, *bytes, &request);
   const auto watch = std::make_shared<HealthWatch>(service_, context, request.service(),
                                                    [this](HealthWatch* done) { Forget(done); });
   {

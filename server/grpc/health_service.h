@@ -19,6 +19,11 @@ using HealthServiceBase = RawService<::grpc::health::v1::Health::Service,
 
 class HealthWatch;
 
+enum class HealthScope : std::uint8_t {
+  kAll,         // everything below
+  kServerOnly,  // no models: their names are as unknown as any other
+};
+
 // Names that can be asked for:
 //   "", "readiness"   every model configured at start was ready once, and the server is not
 //   draining "startup"         readiness was reached once; stays so "liveness"        the process
@@ -30,7 +35,7 @@ class HealthWatch;
 class HealthService final : public HealthServiceBase {
  public:
   // Starts the thread that tells watchers of changes.
-  explicit HealthService(ServiceContext& service);
+  explicit HealthService(ServiceContext& service, HealthScope scope = HealthScope::kAll);
   ~HealthService() override;
 
   // Tells watchers at once instead of within the polling interval.
@@ -54,6 +59,7 @@ class HealthService final : public HealthServiceBase {
   void Forget(HealthWatch* watch);
 
   ServiceContext& service_;
+  const HealthScope scope_;
   std::atomic<bool> was_ready_{false};
 
   Mutex mutex_;

@@ -27,14 +27,17 @@ std::string WithoutPort(std::string peer) {
   return peer;
 }
 
-std::string ClientKey(const ::grpc::CallbackServerContext& context, const std::string& metadata) {
+// Who the caller is, for fair sharing: what its metadata says, else whose token it showed, else
+// where it calls from.
+std::string ClientKey(const ::grpc::CallbackServerContext& context, const std::string& metadata,
+                      const std::string& token_owner) {
   if (!metadata.empty()) {
     const auto found = context.client_metadata().find(metadata);
     if (found != context.client_metadata().end()) {
       return std::string(found->second.data(), found->second.size());
     }
   }
-  return WithoutPort(context.peer());
+  return token_owner.empty() ? WithoutPort(context.peer()) : token_owner;
 }
 
 absl::Status Draining() {
@@ -61,6 +64,8 @@ InferenceCall::InferenceCall(ServiceContext& service, std::string_view method,
     : service_(service), method_(method), context_(context), response_(response) {}
 
 void InferenceCall::Run(const InferenceMethod& method, const ::grpc::ByteBuffer& bytes) {
+  const absl::StatusOr<std::string> caller = service_.Authorize(method_, *context_);
+  if (!caller.ok()) return Complete(caller.status(), RefusalReason::kNone);
   if (service_.inferences.closed()) return Complete(Draining(), RefusalReason::kDraining);
   if (absl::Status size = service_.CheckSize(bytes.Length()); !size.ok()) {
     return Complete(std::move(size), RefusalReason::kTooLarge);
@@ -71,7 +76,7 @@ void InferenceCall::Run(const InferenceMethod& method, const ::grpc::ByteBuffer&
   request->deadline = caller_deadline_;
   InferenceMethod::Encode encode;
   absl::Status decoded = method.decode(bytes, request.get(), &encode);
-  request->client_key = ClientKey(*context_, service_.client_key_metadata);
+  request->client_key = ClientKey(*context_, service_.client_key_metadata, *caller);
   request->cancellation = cancellation_;
   request->done = [call = shared_from_this()](absl::StatusOr<InferenceReply> reply,
                                               RefusalReason refusal) {

@@ -123,9 +123,12 @@ InferenceService::Reactor* InferenceService::RepositoryIndex(Context* context, c
 
 ::grpc::ServerBidiReactor<::grpc::ByteBuffer, ::grpc::ByteBuffer>*
 InferenceService::ModelStreamInfer(Context* context) {
-  const absl::Status status =
-      absl::UnimplementedError("this server does not have ModelStreamInfer; use ModelInfer");
-  service_.CountRpc("ModelStreamInfer/stream", status.code());
+  constexpr std::string_view kCountedAs = "ModelStreamInfer/stream";
+  absl::Status status = service_.Authorize(kCountedAs, *context).status();
+  if (status.ok()) {
+    status = absl::UnimplementedError("this server does not have ModelStreamInfer; use ModelInfer");
+  }
+  service_.CountRpc(kCountedAs, status.code());
   return new RefusedStream(ToGrpcStatus(status, RefusalReason::kNone, *context));
 }
 

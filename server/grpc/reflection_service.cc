@@ -12,6 +12,8 @@ namespace {
 
 using Bytes = ::grpc::ByteBuffer;
 
+constexpr std::string_view kCountedAs = "ServerReflectionInfo";
+
 // Reads one request, writes its answer, reads the next. Lives until gRPC and the list of open
 // streams have let go.
 class ReflectionStream final : public ::grpc::ServerBidiReactor<Bytes, Bytes>,
@@ -24,6 +26,9 @@ class ReflectionStream final : public ::grpc::ServerBidiReactor<Bytes, Bytes>,
 
   void Open() {
     self_ = shared_from_this();
+    if (absl::Status may = service_.Authorize(kCountedAs, *context_).status(); !may.ok()) {
+      return End(may);
+    }
     if (!service_.streams.Add(self_)) {
       return End(absl::UnavailableError("the server is shutting down"));
     }
@@ -34,7 +39,7 @@ class ReflectionStream final : public ::grpc::ServerBidiReactor<Bytes, Bytes>,
   void End(const absl::Status& status) override {
     MutexLock lock(mutex_);
     if (std::exchange(ended_, true)) return;
-    service_.CountRpc("ServerReflectionInfo", status.code());
+    service_.CountRpc(kCountedAs, status.code());
     Finish(ToGrpcStatus(status, RefusalReason::kNone, *context_));
   }
 

@@ -4,12 +4,16 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <string>
 #include <string_view>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "grpcpp/server_context.h"
 #include "server/request/observer.h"
 #include "server/request/open_calls.h"
 #include "server/request/serving_core.h"
+#include "server/security/access_control.h"
 
 namespace reprise::server::grpc {
 
@@ -21,6 +25,7 @@ struct ServiceContext {
   const std::int64_t max_send_bytes;
   const std::string client_key_metadata;  // empty: the peer's address
   const std::function<bool()> alive;
+  const security::AccessControl* const access = nullptr;  // null: everybody may call everything
 
   OpenCalls inferences{};  // closed: new ones are refused
   OpenCalls streams{};     // health watches and reflection
@@ -32,6 +37,10 @@ struct ServiceContext {
   void CountRpc(std::string_view method, absl::StatusCode code) {
     observer.OnRpcFinished({.protocol = "grpc", .method = method, .code = code});
   }
+  // The name of the caller's token, empty where none is needed. Unauthenticated or PermissionDenied
+  // when the caller may not call `method`, a name as it is counted. Every method asks this first.
+  absl::StatusOr<std::string> Authorize(std::string_view method,
+                                        const ::grpc::CallbackServerContext& context) const;
   // ResourceExhausted for a request that is larger than the receive limit.
   absl::Status CheckSize(std::size_t request_bytes) const;
 };

@@ -29,8 +29,11 @@ absl::Status ReceiveMessage(const ServiceContext& service, const ::grpc::ByteBuf
 
 ::grpc::ServerUnaryReactor* AnswerNotBuilt(ServiceContext& service, std::string_view method,
                                            ::grpc::CallbackServerContext* context) {
-  const absl::Status status =
-      absl::UnimplementedError(absl::StrCat("this server does not have ", std::string(method)));
+  absl::Status status = service.Authorize(method, *context).status();
+  if (status.ok()) {
+    status =
+        absl::UnimplementedError(absl::StrCat("this server does not have ", std::string(method)));
+  }
   service.CountRpc(method, status.code());
   ::grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
   reactor->Finish(ToGrpcStatus(status, RefusalReason::kNone, *context));

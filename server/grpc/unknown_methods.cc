@@ -8,9 +8,13 @@ namespace reprise::server::grpc {
 
 ::grpc::ServerGenericBidiReactor* UnknownMethods::CreateReactor(
     ::grpc::GenericCallbackServerContext* context) {
-  const absl::Status status = absl::UnimplementedError(absl::StrCat(
-      "unknown method '", context->method(), "'; reflection lists the services there are"));
-  service_.CountRpc("_unknown", status.code());
+  constexpr std::string_view kCountedAs = "_unknown";
+  absl::Status status = service_.Authorize(kCountedAs, *context).status();
+  if (status.ok()) {
+    status = absl::UnimplementedError(absl::StrCat("unknown method '", context->method(),
+                                                   "'; reflection lists the services there are"));
+  }
+  service_.CountRpc(kCountedAs, status.code());
   return new RefusedStream(ToGrpcStatus(status, RefusalReason::kNone, *context));
 }
 

@@ -8,6 +8,7 @@ import pytest
 from tritonclient.grpc import service_pb2_grpc
 
 import model_repository
+from certificates import make_certificates
 from server_process import Server
 from wire import Wire
 
@@ -95,6 +96,12 @@ def start_server(binary, tmp_path):
     yield start
     for server in started:
         server.__exit__()
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory):
+    """A folder with ca, server, client and their counterparts that must be refused; see certificates.py."""
+    return make_certificates(tmp_path_factory.mktemp("certificates"))
 
 
 @pytest.fixture(scope="session")

@@ -27,6 +27,7 @@ class Server:
             )
         self.grpc_port = None
         self.metrics_port = None
+        self.health_port = None  # where it has one
 
     def __enter__(self):
         return self
@@ -40,14 +41,24 @@ class Server:
     def address(self):
         return f"127.0.0.1:{self.grpc_port}"
 
-    def open_channel(self):
+    @property
+    def process_id(self):
+        return self._process.pid
+
+    def open_channel(self, credentials=None):
         """A channel of its own connection without limits on message size. Use as a context manager."""
         options = [
             ("grpc.max_send_message_length", -1),
             ("grpc.max_receive_message_length", -1),
             ("grpc.use_local_subchannel_pool", 1),
         ]
+        if credentials is not None:
+            return grpc.secure_channel(self.address, credentials, options=options)
         return grpc.insecure_channel(self.address, options=options)
+
+    def log_text(self):
+        """Everything that the process has written, logged or not."""
+        return self._log_path.read_text()
 
     def log(self):
         """The lines of the log so far; each must be a JSON object."""
@@ -70,6 +81,7 @@ class Server:
         line = self.await_log("listening")
         self.grpc_port = line["grpc_port"]
         self.metrics_port = line["metrics_port"]
+        self.health_port = line.get("health_port")
         return self
 
     def await_ready(self):

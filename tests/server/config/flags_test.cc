@@ -8,6 +8,7 @@
 #include "CLI/CLI.hpp"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "server/config/memory_limit.h"
 #include "tests/status_matchers.h"
 
 namespace reprise::server::config {
@@ -104,6 +105,32 @@ TEST_F(ServerFlags, BytesTakeUnits) {
   Parse({"--max-receive-bytes", "16MiB", "--score-cache-bytes", "4096"});
   EXPECT_EQ(options_.grpc.max_receive_bytes, 16 << 20);
   EXPECT_EQ(options_.repository.defaults.score_cache_bytes, 4096);
+}
+
+TEST_F(ServerFlags, TheHealthPortIsThereWithTlsOrWhenAskedFor) {
+  Parse({});
+  EXPECT_EQ(GrpcOptions(options_).health_port, std::nullopt);
+  options_.security.tls.certificate = "tls.crt";
+  EXPECT_EQ(GrpcOptions(options_).health_port, 8003);
+}
+
+TEST_F(ServerFlags, TheHealthPortMayBeChosenOrLeftOut) {
+  Parse({"--tls-cert", "tls.crt", "--tls-key", "tls.key", "--health-port", "off"});
+  EXPECT_EQ(GrpcOptions(options_).health_port, std::nullopt);
+  options_.health_port = *ParseHealthPort("9000");
+  EXPECT_EQ(GrpcOptions(options_).health_port, 9000);
+  for (const char* wrong : {"", "65536", "-1", "on", "80x"}) {
+    EXPECT_THAT(ParseHealthPort(wrong),
+                reprise::testing::StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("auto")))
+        << wrong;
+  }
+}
+
+TEST_F(ServerFlags, MessagesBeingReceivedShareAQuarterOfTheMemoryUnlessToldOtherwise) {
+  Parse({});
+  EXPECT_EQ(GrpcOptions(options_).memory_quota_bytes, MemoryLimit() / 4);
+  options_.grpc.memory_quota_bytes = 0;
+  EXPECT_EQ(GrpcOptions(options_).memory_quota_bytes, 0);
 }
 
 TEST_F(ServerFlags, TheModelRepositoryIsRequired) {

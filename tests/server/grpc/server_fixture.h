@@ -39,17 +39,21 @@ inline bool Eventually(const std::function<bool()>& condition) {
 
 class ServerFixture : public ::testing::Test {
  protected:
-  void StartServer(GrpcServerOptions options = {}) {
+  // `credentials` are those of the channel.
+  void StartServer(GrpcServerOptions options = {}, const security::PortGuards& guards = {},
+                   const std::shared_ptr<::grpc::ChannelCredentials>& credentials =
+                       ::grpc::InsecureChannelCredentials()) {
     options.port = 0;
-    auto server = GrpcServer::Start(options, core_, observer_, [this] { return alive_.load(); });
+    auto server = GrpcServer::Start(
+        options, core_, observer_, [this] { return alive_.load(); }, guards);
     ASSERT_THAT(server, reprise::testing::IsOk());
     server_ = *std::move(server);
     ::grpc::ChannelArguments arguments;
     arguments.SetMaxReceiveMessageSize(-1);
     // Channels of one address share a connection otherwise, and its settings.
     arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-    channel_ = ::grpc::CreateCustomChannel(absl::StrCat("127.0.0.1:", server_->port()),
-                                           ::grpc::InsecureChannelCredentials(), arguments);
+    channel_ = ::grpc::CreateCustomChannel(absl::StrCat("127.0.0.1:", server_->port()), credentials,
+                                           arguments);
     inference_ = inference::GRPCInferenceService::NewStub(channel_);
     reprise_ = v1::Reprise::NewStub(channel_);
     health_ = ::grpc::health::v1::Health::NewStub(channel_);

@@ -1,0 +1,132 @@
+"""No caller can use up the server: floods are bounded, metadata and connections have limits."""
+
+import threading
+import time
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from tritonclient.grpc import service_pb2_grpc
+
+import half_sent
+from infer_messages import ids_request
+
+MIB = 1 << 20
+INFER = "/inference.GRPCInferenceService/ModelInfer"
+
+
+def resident_bytes(process_id):
+    with open(f"/proc/{process_id}/status") as status:
+        return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmRSS"))
+
+
+def is_serving(server, timeout_s):
+    with server.open_channel() as channel:
+        stub = health_pb2_grpc.HealthStub(channel)
+        reply = stub.Check(health_pb2.HealthCheckRequest(), timeout=timeout_s)
+        return reply.status == health_pb2.HealthCheckResponse.SERVING
+
+
+@pytest.mark.parametrize(
+    "connections,quota", [(20, 128 * MIB), pytest.param(200, 512 * MIB, marks=pytest.mark.slow)]
+)
+def test_a_flood_of_half_sent_requests_is_bounded_and_health_answers(
+    start_server, tiny_repository, connections, quota
+):
+    server = start_server(tiny_repository, "--grpc-memory-bytes", quota).await_ready()
+    before = peak = resident_bytes(server.process_id)
+    asked = []
+    stopped = threading.Event()
+
+    def ask_for_health():
+        while not stopped.is_set():
+            asked.append(is_serving(server, timeout_s=20))
+
+    def look():
+        nonlocal peak
+        peak = max(peak, resident_bytes(server.process_id))
+
+    asker = threading.Thread(target=ask_for_health)
+    asker.start()
+    try:
+        requests = half_sent.flood(
+            server.grpc_port, INFER, connections, 60 * MIB, stop=half_sent.wait(60), watch=look
+        )
+    finally:
+        stopped.set()
+        asker.join()
+    sent = sum(60 * MIB - 1 - request.message_left for request in requests)
+    refused = sum(request.ended for request in requests)
+    print(f"{sent / MIB:.0f} MiB sent, {refused} of {connections} refused, resident {before / MIB:.0f} -> "
+          f"{peak / MIB:.0f} MiB, quota {quota / MIB:.0f} MiB, health asked {len(asked)} times")
+    assert sent > quota  # or else nothing was put to the test
+    assert peak - before < 1.5 * quota
+    assert asked and all(asked)
+    for request in requests:
+        request.socket.close()
+    with server.open_channel() as channel:
+        stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
+        assert stub.ModelInfer(ids_request("tiny", [[1]]), timeout=60).model_name == "tiny"
+    server.stop()
+
+
+def test_metadata_beyond_its_limit_is_refused_and_the_connection_goes_on(start_server, tiny_repository):
+    server = start_server(tiny_repository, "--max-metadata-bytes", 4096).await_ready()
+    with server.open_channel() as channel:
+        stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
+        with pytest.raises(grpc.RpcError) as caught:
+            stub.ModelInfer(ids_request("tiny", [[1]]), metadata=[("x-filler", "x" * 5000)])
+        assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert stub.ModelInfer(ids_request("tiny", [[1]]), metadata=[("x-filler", "x" * 2000)])
+    server.stop()
+
+
+def test_calls_beyond_the_limit_of_a_connection_wait_for_their_turn(start_server, tiny_repository):
+    server = start_server(tiny_repository, "--max-concurrent-streams", 1).await_ready()
+    with server.open_channel() as channel:
+        health = health_pb2_grpc.HealthStub(channel)
+        watch = health.Watch(health_pb2.HealthCheckRequest())
+        assert next(watch).status == health_pb2.HealthCheckResponse.SERVING
+        with pytest.raises(grpc.RpcError) as caught:
+            health.Check(health_pb2.HealthCheckRequest(), timeout=0.5)
+        assert caught.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+        watch.cancel()
+        assert health.Check(health_pb2.HealthCheckRequest(), timeout=20)
+    server.stop()
+
+
+def test_old_connections_are_replaced_without_a_failed_call(start_server, tiny_repository):
+    server = start_server(tiny_repository, "--max-connection-age-secs", 1).await_ready()
+    peers = set()
+    end = time.monotonic() + 3
+    with server.open_channel() as channel:
+        stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
+        while time.monotonic() < end:
+            stub.ModelInfer(ids_request("tiny", [[1]]), timeout=20)
+            peers |= connections_to(server.grpc_port)
+    assert len(peers) >= 2
+    server.stop()
+
+
+def connections_to(port):
+    """Local ports of the established connections to this one."""
+    found = set()
+    with open("/proc/self/net/tcp") as table:
+        for line in table.readlines()[1:]:
+            fields = line.split()
+            remote = int(fields[2].split(":")[1], 16)
+            if fields[3] == "01" and remote == port:
+                found.add(int(fields[1].split(":")[1], 16))
+    return found
+
+
+def test_connections_without_calls_are_closed(start_server, tiny_repository):
+    server = start_server(tiny_repository, "--max-connection-idle-secs", 1).await_ready()
+    with server.open_channel() as channel:
+        service_pb2_grpc.GRPCInferenceServiceStub(channel).ModelInfer(ids_request("tiny", [[1]]))
+        assert connections_to(server.grpc_port)
+        end = time.monotonic() + 20
+        while connections_to(server.grpc_port):
+            assert time.monotonic() < end
+            time.sleep(0.05)
+    server.stop()
