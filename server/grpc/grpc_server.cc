@@ -27,6 +27,9 @@ namespace {
 constexpr std::int64_t kLimitSlack = std::int64_t{1} << 20;
 constexpr std::int64_t kMaxMessageBytes = std::numeric_limits<int>::max() - kLimitSlack;
 
+// The same for metadata, where gRPC's own refusal may also cost the caller its connection.
+constexpr int kMetadataSlack = 64 << 10;
+
 // What a call still open at the very end is given to end by itself.
 constexpr std::chrono::seconds kLastGrace{1};
 
@@ -44,7 +47,8 @@ void SetConnectionRules(::grpc::ServerBuilder& builder, const GrpcServerOptions&
   // A second process on the port would take half of the connections without a word.
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, options.max_concurrent_streams);
-  builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, options.max_metadata_bytes);
+  builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE,
+                             options.max_metadata_bytes + kMetadataSlack);
   SetMilliseconds(builder, GRPC_ARG_KEEPALIVE_TIME_MS, options.keepalive_time);
   SetMilliseconds(builder, GRPC_ARG_KEEPALIVE_TIMEOUT_MS, options.keepalive_timeout);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, options.max_pings_without_data);
@@ -126,6 +130,7 @@ class GrpcServer::Impl {
                  .observer = observer,
                  .max_receive_bytes = options.max_receive_bytes,
                  .max_send_bytes = options.max_send_bytes,
+                 .max_metadata_bytes = options.max_metadata_bytes,
                  .client_key_metadata = options.client_key_metadata,
                  .alive = alive,
                  .access = guards.access},
@@ -133,6 +138,7 @@ class GrpcServer::Impl {
                 .observer = observer,
                 .max_receive_bytes = kMaxProbeBytes,
                 .max_send_bytes = kMaxProbeBytes,
+                .max_metadata_bytes = options.max_metadata_bytes,
                 .client_key_metadata = "",
                 .alive = alive},
         credentials_(guards.certificates == nullptr ? ::grpc::InsecureServerCredentials()

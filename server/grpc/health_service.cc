@@ -96,7 +96,7 @@ HealthService::Status HealthService::StatusOf(const std::string& name) {
 ::grpc::ServerWriteReactor<::grpc::ByteBuffer>* HealthService::Watch(
     ::grpc::CallbackServerContext* context, const ::grpc::ByteBuffer* bytes) {
   HealthCheckRequest request;
-  absl::Status received = service_.Authorize("Health/Watch", *context).status();
+  absl::Status received = service_.Admit("Health/Watch", *context).status();
   if (received.ok()) received = ReceiveMessage(service_, *bytes, &request);
   const auto watch = std::make_shared<HealthWatch>(service_, context, request.service(),
                                                    [this](HealthWatch* done) { Forget(done); });

@@ -64,7 +64,7 @@ InferenceCall::InferenceCall(ServiceContext& service, std::string_view method,
     : service_(service), method_(method), context_(context), response_(response) {}
 
 void InferenceCall::Run(const InferenceMethod& method, const ::grpc::ByteBuffer& bytes) {
-  const absl::StatusOr<std::string> caller = service_.Authorize(method_, *context_);
+  const absl::StatusOr<std::string> caller = service_.Admit(method_, *context_);
   if (!caller.ok()) return Complete(caller.status(), RefusalReason::kNone);
   if (service_.inferences.closed()) return Complete(Draining(), RefusalReason::kDraining);
   if (absl::Status size = service_.CheckSize(bytes.Length()); !size.ok()) {

@@ -124,7 +124,7 @@ InferenceService::Reactor* InferenceService::RepositoryIndex(Context* context, c
 ::grpc::ServerBidiReactor<::grpc::ByteBuffer, ::grpc::ByteBuffer>*
 InferenceService::ModelStreamInfer(Context* context) {
   constexpr std::string_view kCountedAs = "ModelStreamInfer/stream";
-  absl::Status status = service_.Authorize(kCountedAs, *context).status();
+  absl::Status status = service_.Admit(kCountedAs, *context).status();
   if (status.ok()) {
     status = absl::UnimplementedError("this server does not have ModelStreamInfer; use ModelInfer");
   }

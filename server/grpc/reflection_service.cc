@@ -26,7 +26,7 @@ class ReflectionStream final : public ::grpc::ServerBidiReactor<Bytes, Bytes>,
 
   void Open() {
     self_ = shared_from_this();
-    if (absl::Status may = service_.Authorize(kCountedAs, *context_).status(); !may.ok()) {
+    if (absl::Status may = service_.Admit(kCountedAs, *context_).status(); !may.ok()) {
       return End(may);
     }
     if (!service_.streams.Add(self_)) {

@@ -23,6 +23,7 @@ struct ServiceContext {
   Observer& observer;
   const std::int64_t max_receive_bytes;
   const std::int64_t max_send_bytes;
+  const std::int64_t max_metadata_bytes;
   const std::string client_key_metadata;  // empty: the peer's address
   const std::function<bool()> alive;
   const security::AccessControl* const access = nullptr;  // null: everybody may call everything
@@ -38,9 +39,10 @@ struct ServiceContext {
     observer.OnRpcFinished({.protocol = "grpc", .method = method, .code = code});
   }
   // The name of the caller's token, empty where none is needed. Unauthenticated or PermissionDenied
-  // when the caller may not call `method`, a name as it is counted. Every method asks this first.
-  absl::StatusOr<std::string> Authorize(std::string_view method,
-                                        const ::grpc::CallbackServerContext& context) const;
+  // when the caller may not call `method`, a name as it is counted; ResourceExhausted when its
+  // metadata is too large. Every method asks this first.
+  absl::StatusOr<std::string> Admit(std::string_view method,
+                                    const ::grpc::CallbackServerContext& context) const;
   // ResourceExhausted for a request that is larger than the receive limit.
   absl::Status CheckSize(std::size_t request_bytes) const;
 };

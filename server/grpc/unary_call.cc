@@ -29,7 +29,7 @@ absl::Status ReceiveMessage(const ServiceContext& service, const ::grpc::ByteBuf
 
 ::grpc::ServerUnaryReactor* AnswerNotBuilt(ServiceContext& service, std::string_view method,
                                            ::grpc::CallbackServerContext* context) {
-  absl::Status status = service.Authorize(method, *context).status();
+  absl::Status status = service.Admit(method, *context).status();
   if (status.ok()) {
     status =
         absl::UnimplementedError(absl::StrCat("this server does not have ", std::string(method)));

@@ -30,7 +30,7 @@ template <typename Request, typename Reply, typename Answer>
                                          ::grpc::ByteBuffer* response, Answer answer) {
   Request request;
   Reply reply;
-  absl::Status status = service.Authorize(method, *context).status();
+  absl::Status status = service.Admit(method, *context).status();
   if (status.ok()) status = ReceiveMessage(service, *bytes, &request);
   if (status.ok()) status = answer(request, &reply);
   return FinishUnary(service, method, std::move(status), reply, context, response);

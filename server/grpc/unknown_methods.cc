@@ -9,7 +9,7 @@ namespace reprise::server::grpc {
 ::grpc::ServerGenericBidiReactor* UnknownMethods::CreateReactor(
     ::grpc::GenericCallbackServerContext* context) {
   constexpr std::string_view kCountedAs = "_unknown";
-  absl::Status status = service_.Authorize(kCountedAs, *context).status();
+  absl::Status status = service_.Admit(kCountedAs, *context).status();
   if (status.ok()) {
     status = absl::UnimplementedError(absl::StrCat("unknown method '", context->method(),
                                                    "'; reflection lists the services there are"));

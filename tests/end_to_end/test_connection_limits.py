@@ -1,5 +1,6 @@
 """No caller can use up the server: floods are bounded, metadata and connections have limits."""
 
+import pathlib
 import threading
 import time
 
@@ -77,6 +78,7 @@ def test_metadata_beyond_its_limit_is_refused_and_the_connection_goes_on(start_s
         with pytest.raises(grpc.RpcError) as caught:
             stub.ModelInfer(ids_request("tiny", [[1]]), metadata=[("x-filler", "x" * 5000)])
         assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert "--max-metadata-bytes" in caught.value.details()
         assert stub.ModelInfer(ids_request("tiny", [[1]]), metadata=[("x-filler", "x" * 2000)])
     server.stop()
 
@@ -109,13 +111,12 @@ def test_old_connections_are_replaced_without_a_failed_call(start_server, tiny_r
 
 
 def connections_to(port):
-    """Local ports of the established connections to this one."""
+    """Local ports of this process's open connections to that port."""
     found = set()
-    with open("/proc/self/net/tcp") as table:
-        for line in table.readlines()[1:]:
+    for table in ("tcp", "tcp6"):
+        for line in pathlib.Path(f"/proc/self/net/{table}").read_text().splitlines()[1:]:
             fields = line.split()
-            remote = int(fields[2].split(":")[1], 16)
-            if fields[3] == "01" and remote == port:
+            if fields[3] == "01" and int(fields[2].split(":")[1], 16) == port:  # 01: established
                 found.add(int(fields[1].split(":")[1], 16))
     return found
 
