@@ -263,11 +263,11 @@ def certificate_shown(port, certificates):
             return subject_and_serial(ssl.DER_cert_to_PEM_cert(secured.getpeercert(True)))
 
 
-def replace(folder, certificates, name):
-    for kind in ("crt", "key"):
-        new = folder / f"next.{kind}"
-        shutil.copy(certificates / f"{name}.{kind}", new)
-        new.rename(folder / f"tls.{kind}")
+def replace(file, new):
+    """Puts a copy of `new` in the place of `file`, at once as a whole."""
+    copy = file.with_suffix(".next")
+    shutil.copy(new, copy)
+    copy.rename(file)
 
 
 def test_certificates_are_replaced_under_load_without_a_failed_request(
@@ -275,7 +275,8 @@ def test_certificates_are_replaced_under_load_without_a_failed_request(
 ):
     folder = tmp_path / "mounted"
     folder.mkdir()
-    replace(folder, certificates, "server")
+    for kind in ("crt", "key"):
+        replace(folder / f"tls.{kind}", certificates / f"server.{kind}")
     server = start_server(tiny_repository, *tls_flags(folder, name="tls")).await_ready()
     stop = threading.Event()
     trusted = credentials(certificates)
@@ -301,10 +302,10 @@ def test_certificates_are_replaced_under_load_without_a_failed_request(
         try:
             seen = [certificate_shown(server.grpc_port, certificates)]
             # `client` is a certificate of the same CA, and so good enough to be shown.
-            shutil.copy(certificates / "client.crt", folder / "tls.crt")  # half of the pair
+            replace(folder / "tls.crt", certificates / "client.crt")  # half of the pair
             kept = server.await_log("changed files cannot be used, going on with those before")
             seen.append(certificate_shown(server.grpc_port, certificates))
-            shutil.copy(certificates / "server.crt", folder / "tls.crt")
+            replace(folder / "tls.crt", certificates / "server.crt")
             write_anew(folder, certificates, "server2")
             server.await_log("read again")
             seen.append(certificate_shown(server.grpc_port, certificates))
@@ -337,7 +338,7 @@ def test_a_new_client_ca_shuts_out_those_of_the_old_one(start_server, tiny_repos
     server = start_server(tiny_repository, *tls_flags(certificates, client_ca=ca)).await_ready()
     client = credentials(certificates, client="client")
     assert infer(server, client) == grpc.StatusCode.OK
-    shutil.copy(certificates / "other" / "ca.crt", ca)
+    replace(ca, certificates / "other" / "ca.crt")
     server.await_log("read again")
     assert infer(server, client) == grpc.StatusCode.UNAVAILABLE
     server.stop()

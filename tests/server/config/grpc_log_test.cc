@@ -27,6 +27,7 @@ TEST(OncePerSecond, LetsOneThroughAndCountsTheOthers) {
 TEST(GrpcLog, WhatGrpcSaysBecomesALineOfTheLog) {
   InstallJsonLog(LogLevel::kInfo);
   InstallGrpcLog();
+  gpr_set_log_verbosity(GPR_LOG_SEVERITY_INFO);
   ::testing::internal::CaptureStderr();
   gpr_log("src/core/some_file.cc", 7, GPR_LOG_SEVERITY_ERROR, "Handshake \"failed\"");
   gpr_log("src/core/some_file.cc", 8, GPR_LOG_SEVERITY_INFO, "nothing special");
