@@ -1,5 +1,7 @@
 #include "server/commands/serve.h"
 
+#include <sys/resource.h>
+
 #include <csignal>
 #include <memory>
 #include <optional>
@@ -50,12 +52,20 @@ struct Server {
   std::unique_ptr<grpc::GrpcServer> grpc_server;
 };
 
-void LogReload(std::string_view what, const absl::Status& status) {
-  if (status.ok()) {
-    LogInfo("read again", {{"what", what}});
+// Connections take file descriptors: the process asks for as many as it may have.
+void RaiseDescriptorLimit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  (void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+void LogReload(std::string_view what, const absl::StatusOr<std::string>& now) {
+  if (now.ok()) {
+    LogInfo("read again", {{"what", what}, {"now", *now}});
   } else {
     LogWarning("changed files cannot be used, going on with those before",
-               {{"what", what}, {"reason", std::string(status.message())}});
+               {{"what", what}, {"reason", std::string(now.status().message())}});
   }
 }
 
@@ -175,6 +185,7 @@ ExitStatus Serve(const ServerOptions& options) {
   StopSignals signals;
   config::InstallJsonLog(options.log_level);
   config::InstallGrpcLog();
+  RaiseDescriptorLimit();
   if (absl::Status valid = config::Validate(options); !valid.ok()) return Refuse(valid);
   if (options.cpu_isa.has_value()) {
     if (absl::Status limited = engine::device::LimitCpuIsa(*options.cpu_isa); !limited.ok()) {

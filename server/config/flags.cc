@@ -172,6 +172,10 @@ void AddGrpcFlags(CLI::App& app, grpc::GrpcServerOptions* options) {
   app.option_defaults()->group("gRPC");
   AddBytes(app, "--max-receive-bytes", &options->max_receive_bytes, "Largest request message");
   AddBytes(app, "--max-send-bytes", &options->max_send_bytes, "Largest reply message");
+  AddCount(
+      app, "--max-connections", &options->max_connections, 0, 1 << 20,
+      "Open connections, those of other ports counted too, beyond which new ones are closed at "
+      "once; 0: what the limit on file descriptors allows");
   AddCount(app, "--max-concurrent-streams", &options->max_concurrent_streams, 1,
            std::numeric_limits<int>::max(), "Open calls of one connection");
   AddCount(app, "--max-metadata-bytes", &options->max_metadata_bytes, 1, 1 << 24,

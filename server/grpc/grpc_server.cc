@@ -10,6 +10,7 @@
 #include "grpcpp/security/server_credentials.h"
 #include "grpcpp/server.h"
 #include "grpcpp/server_builder.h"
+#include "server/grpc/connection_listener.h"
 #include "server/grpc/health_service.h"
 #include "server/grpc/inference_service.h"
 #include "server/grpc/reflection_service.h"
@@ -17,7 +18,6 @@
 #include "server/grpc/service_context.h"
 #include "server/grpc/tls_credentials.h"
 #include "server/grpc/unknown_methods.h"
-#include "server/request/host_and_port.h"
 
 namespace reprise::server::grpc {
 namespace {
@@ -26,6 +26,10 @@ namespace {
 // this much above ours, so that messages somewhat too large are refused by us.
 constexpr std::int64_t kLimitSlack = std::int64_t{1} << 20;
 constexpr std::int64_t kMaxMessageBytes = std::numeric_limits<int>::max() - kLimitSlack;
+
+// Descriptors that connections leave to everything else: models that load, metrics, and, for a
+// quarter of them, the health port, which must answer when the other is full.
+constexpr int kSpareDescriptors = 64;
 
 // The same for metadata, where gRPC's own refusal may also cost the caller its connection.
 constexpr int kMetadataSlack = 64 << 10;
@@ -42,10 +46,8 @@ void SetMilliseconds(::grpc::ServerBuilder& builder, const char* name,
   builder.AddChannelArgument(name, static_cast<int>(value.count()));
 }
 
-// What holds for every port: no second process beside us, pings, ages, sizes of metadata.
+// What holds for every port: pings, ages, sizes of metadata.
 void SetConnectionRules(::grpc::ServerBuilder& builder, const GrpcServerOptions& options) {
-  // A second process on the port would take half of the connections without a word.
-  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, options.max_concurrent_streams);
   builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE,
                              options.max_metadata_bytes + kMetadataSlack);
@@ -65,18 +67,36 @@ void SetConnectionRules(::grpc::ServerBuilder& builder, const GrpcServerOptions&
   }
 }
 
+// An open port: who listens and who serves.
+struct Port {
+  std::unique_ptr<ConnectionListener> listener;
+  std::unique_ptr<::grpc::Server> server;
+
+  void Shutdown() {
+    if (server == nullptr) return;
+    listener->Close();
+    server->Shutdown(std::chrono::system_clock::now() + kLastGrace);
+    server->Wait();
+  }
+};
+
 // Starts a server of what was registered with `builder`.
-absl::StatusOr<std::unique_ptr<::grpc::Server>> OpenPort(
-    ::grpc::ServerBuilder& builder, const std::string& address, const char* flag,
-    std::shared_ptr<::grpc::ServerCredentials> credentials, int* port) {
-  builder.AddListeningPort(address, std::move(credentials), port);
-  std::unique_ptr<::grpc::Server> server = builder.BuildAndStart();
-  if (server != nullptr && *port != 0) return server;
-  return absl::FailedPreconditionError(
-      absl::StrCat("cannot listen on ", address,
-                   " for gRPC: another process has the port, or the address is not this "
-                   "machine's; choose another with --host and ",
-                   flag, " (0 picks a free one)"));
+absl::StatusOr<Port> OpenPort(::grpc::ServerBuilder& builder, const std::string& host, int port,
+                              const char* flag, int max_descriptors,
+                              std::shared_ptr<::grpc::ServerCredentials> credentials) {
+  auto listener = ConnectionListener::Open(host, port, max_descriptors);
+  if (!listener.ok()) {
+    return absl::FailedPreconditionError(absl::StrCat(listener.status().message(),
+                                                      "; choose another address with --host and ",
+                                                      flag, " (0 picks a free port)"));
+  }
+  using FromDescriptor = ::grpc::ServerBuilder::experimental_type::ExternalConnectionType;
+  auto acceptor = builder.experimental().AddExternalConnectionAcceptor(FromDescriptor::FROM_FD,
+                                                                       std::move(credentials));
+  Port opened{*std::move(listener), builder.BuildAndStart()};
+  if (opened.server == nullptr) return absl::InternalError("gRPC could not be started");
+  opened.listener->Start(std::move(acceptor));
+  return opened;
 }
 
 }  // namespace
@@ -158,14 +178,16 @@ class GrpcServer::Impl {
     builder.RegisterService(&reflection_v1_);
     builder.RegisterService(&reflection_v1alpha_);
     builder.RegisterCallbackGenericService(&unknown_);
-    REPRISE_ASSIGN_OR_RETURN(server_, OpenPort(builder, HostAndPort(options.host, options.port),
-                                               "--grpc-port", credentials_, &port_));
+    REPRISE_ASSIGN_OR_RETURN(
+        port_, OpenPort(builder, options.host, options.port, "--grpc-port",
+                        DescriptorLimit(options.max_connections, kSpareDescriptors), credentials_));
     return options.health_port.has_value() ? OpenHealthPort(options) : absl::OkStatus();
   }
 
-  int port() const { return port_; }
+  int port() const { return port_.listener->port(); }
   std::optional<int> health_port() const {
-    return health_server_ == nullptr ? std::nullopt : std::optional(health_port_);
+    if (health_port_.listener == nullptr) return std::nullopt;
+    return health_port_.listener->port();
   }
 
   void BeginDrain() {
@@ -187,11 +209,8 @@ class GrpcServer::Impl {
       streams->Close();
       streams->EndAll(absl::UnavailableError("the server is shutting down"));
     }
-    for (::grpc::Server* server : {server_.get(), health_server_.get()}) {
-      if (server == nullptr) continue;
-      server->Shutdown(std::chrono::system_clock::now() + kLastGrace);
-      server->Wait();
-    }
+    port_.Shutdown();
+    health_port_.Shutdown();
   }
 
  private:
@@ -202,9 +221,9 @@ class GrpcServer::Impl {
     builder.RegisterService(&probe_health_);
     builder.RegisterCallbackGenericService(&probe_unknown_);
     REPRISE_ASSIGN_OR_RETURN(
-        health_server_,
-        OpenPort(builder, HostAndPort(options.host, *options.health_port), "--health-port",
-                 ::grpc::InsecureServerCredentials(), &health_port_));
+        health_port_,
+        OpenPort(builder, options.host, *options.health_port, "--health-port",
+                 DescriptorLimit(0, kSpareDescriptors / 4), ::grpc::InsecureServerCredentials()));
     return absl::OkStatus();
   }
 
@@ -229,10 +248,8 @@ class GrpcServer::Impl {
   HealthService probe_health_{probes_, HealthScope::kServerOnly};
   UnknownMethods probe_unknown_{probes_};
   const std::shared_ptr<::grpc::ServerCredentials> credentials_;
-  int port_ = 0;
-  int health_port_ = 0;
-  std::unique_ptr<::grpc::Server> server_;  // last: their calls use everything above
-  std::unique_ptr<::grpc::Server> health_server_;
+  Port port_;  // last: its calls use everything above
+  Port health_port_;
 };
 
 absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(const GrpcServerOptions& options,

@@ -27,6 +27,9 @@ struct GrpcServerOptions {
   // Largest request and reply message, 1 to 2146435071 (2 GiB - 1 MiB - 1).
   std::int64_t max_receive_bytes = std::int64_t{64} << 20;
   std::int64_t max_send_bytes = std::int64_t{128} << 20;
+  // Open connections beyond which new ones are closed at once, 0 to 2^20; those of other ports and
+  // open files count too. 0: what the process's limit on file descriptors allows, less some spare.
+  int max_connections = 0;
   int max_concurrent_streams = 1024;  // open calls per connection, >= 1
   int max_metadata_bytes = 16384;     // of a call's metadata, all together, 1 to 2^24
   // Memory for messages being received, over all connections; 0: no limit. Connections are cut off

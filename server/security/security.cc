@@ -42,11 +42,18 @@ absl::StatusOr<std::unique_ptr<TokenStore>> OpenTokens(const std::string& path) 
       });
 }
 
+std::string Describe(const Certificates& now) {
+  return absl::StrCat(now.subject, " until ", DateOf(now.not_after));
+}
+
+std::string Describe(const TokenTable& now) { return absl::StrCat(now.size(), " tokens"); }
+
 template <typename T>
 void RefreshOne(std::string_view what, T* files, const Security::OnReload& on_reload) {
   if (files == nullptr) return;
   const absl::StatusOr<bool> changed = files->Refresh();
-  if (!changed.ok() || *changed) on_reload(what, changed.status());
+  if (!changed.ok()) return on_reload(what, changed.status());
+  if (*changed) on_reload(what, Describe(*files->current()));
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <string>
 #include <string_view>
 
 #include "absl/status/statusor.h"
@@ -22,9 +23,11 @@ struct PortGuards {
 // Thread-safe.
 class Security {
  public:
-  // Files changed and are used now (`status` is OK), or cannot be used, and what was current stays.
-  // `what` is "certificates" or "tokens". Called on a thread of its own.
-  using OnReload = std::function<void(std::string_view what, const absl::Status& status)>;
+  // Files changed and are used now: `now` describes what they hold. Or they cannot be used, and
+  // what was current stays: `now` says why. `what` is "certificates" or "tokens". Called on a
+  // thread of its own.
+  using OnReload =
+      std::function<void(std::string_view what, const absl::StatusOr<std::string>& now)>;
 
   // `host` is the address that ports will listen on. InvalidArgument or NotFound when a file cannot
   // be used, options contradict each other, or tokens would cross a network in the clear.

@@ -1,6 +1,7 @@
 """No caller can use up the server: floods are bounded, metadata and connections have limits."""
 
 import pathlib
+import socket
 import threading
 import time
 
@@ -11,6 +12,7 @@ from tritonclient.grpc import service_pb2_grpc
 
 import half_sent
 from infer_messages import ids_request
+from server_process import Server
 
 MIB = 1 << 20
 INFER = "/inference.GRPCInferenceService/ModelInfer"
@@ -21,11 +23,14 @@ def resident_bytes(process_id):
         return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmRSS"))
 
 
-def is_serving(server, timeout_s):
-    with server.open_channel() as channel:
+def health_status(port):
+    """What a probe with a connection of its own is told; the error's code where it gets no answer."""
+    with grpc.insecure_channel(f"127.0.0.1:{port}", [("grpc.use_local_subchannel_pool", 1)]) as channel:
         stub = health_pb2_grpc.HealthStub(channel)
-        reply = stub.Check(health_pb2.HealthCheckRequest(), timeout=timeout_s)
-        return reply.status == health_pb2.HealthCheckResponse.SERVING
+        try:
+            return stub.Check(health_pb2.HealthCheckRequest(), timeout=20).status
+        except grpc.RpcError as error:
+            return error.code()
 
 
 @pytest.mark.parametrize(
@@ -34,14 +39,15 @@ def is_serving(server, timeout_s):
 def test_a_flood_of_half_sent_requests_is_bounded_and_health_answers(
     start_server, tiny_repository, connections, quota
 ):
-    server = start_server(tiny_repository, "--grpc-memory-bytes", quota).await_ready()
+    server = start_server(tiny_repository, "--grpc-memory-bytes", quota, "--health-port", 0).await_ready()
     before = peak = resident_bytes(server.process_id)
-    asked = []
+    asked, shared = [], []
     stopped = threading.Event()
 
     def ask_for_health():
         while not stopped.is_set():
-            asked.append(is_serving(server, timeout_s=20))
+            asked.append(health_status(server.health_port))
+            shared.append(health_status(server.grpc_port))
 
     def look():
         nonlocal peak
@@ -62,7 +68,10 @@ def test_a_flood_of_half_sent_requests_is_bounded_and_health_answers(
           f"{peak / MIB:.0f} MiB, quota {quota / MIB:.0f} MiB, health asked {len(asked)} times")
     assert sent > quota  # or else nothing was put to the test
     assert peak - before < 1.5 * quota
-    assert asked and all(asked)
+    serving = health_pb2.HealthCheckResponse.SERVING
+    assert asked and set(asked) == {serving}
+    # The flooded port cuts connections off to get memory back, and may take that of a probe.
+    assert serving in shared and set(shared) <= {serving, grpc.StatusCode.UNAVAILABLE}
     for request in requests:
         request.socket.close()
     with server.open_channel() as channel:
@@ -131,3 +140,54 @@ def test_connections_without_calls_are_closed(start_server, tiny_repository):
             assert time.monotonic() < end
             time.sleep(0.05)
     server.stop()
+
+
+def connect(port):
+    return socket.create_connection(("127.0.0.1", port), timeout=30)
+
+
+def closed_by_the_server(connections):
+    """How many of these the server has closed; waits until it has dealt with the last."""
+    ended = 0
+    for connection in connections:
+        try:
+            # Whoever was taken hears the server's HTTP/2 settings first.
+            ended += connection.recv(1) == b""
+        except ConnectionResetError:
+            ended += 1
+    return ended
+
+
+def infers(server):
+    with server.open_channel() as channel:
+        stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
+        return stub.ModelInfer(ids_request("tiny", [[1]]), timeout=60, wait_for_ready=True).model_name == "tiny"
+
+
+def test_connections_beyond_their_limit_are_closed_at_once(start_server, tiny_repository):
+    server = start_server(tiny_repository, "--max-connections", 10).await_ready()
+    connections = [connect(server.grpc_port) for _ in range(40)]
+    assert 30 <= closed_by_the_server(connections) < 40
+    for connection in connections:
+        connection.close()
+    assert infers(server)
+    server.stop()
+
+
+def test_a_server_that_had_no_descriptors_left_serves_again(binary, tiny_repository, tmp_path):
+    # A process that may have few descriptors is soon out of them.
+    small = tmp_path / "reprise"
+    small.write_text(f'#!/bin/sh\nulimit -n 128\nexec "{binary}" "$@"\n')
+    small.chmod(0o755)
+    with Server(small, tiny_repository, "--health-port", 0, log_path=tmp_path / "log") as server:
+        server.await_ready()
+        connections = [connect(server.grpc_port) for _ in range(300)]
+        assert closed_by_the_server(connections) > 200
+        assert health_status(server.health_port) == health_pb2.HealthCheckResponse.SERVING
+        # The other port may use the last of them too, for a while.
+        probes = [connect(server.health_port) for _ in range(100)]
+        assert closed_by_the_server(probes) > 50
+        for connection in connections + probes:
+            connection.close()
+        assert infers(server)
+        server.stop()

