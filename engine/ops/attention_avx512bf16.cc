@@ -13,8 +13,14 @@
 #include "engine/ops/attention_driver.h"
 #include "engine/ops/attention_kernels.h"
 
+#ifdef __clang__
+#pragma clang attribute push(                                                          \
+    __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma"))), \
+    apply_to = function)
+#else
 #pragma GCC push_options
 #pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")
+#endif
 
 namespace reprise::engine::ops::internal {
 namespace {
@@ -302,4 +308,8 @@ void ReuseHeadAvx512Bf16(const AttentionOptions& options, const AttentionTask& t
 
 }  // namespace reprise::engine::ops::internal
 
+#ifdef __clang__
+#pragma clang attribute pop
+#else
 #pragma GCC pop_options
+#endif
