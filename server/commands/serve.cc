@@ -20,6 +20,7 @@
 #include "server/config/grpc_log.h"
 #include "server/config/json_log.h"
 #include "server/config/logging_observer.h"
+#include "server/config/memory_limit.h"
 #include "server/config/server_options.h"
 #include "server/grpc/grpc_server.h"
 #include "server/metrics/metrics_observer.h"
@@ -46,8 +47,10 @@ using config::ServerOptions;
 // The rooms, in the order in which they may use each other.
 struct Server {
   metrics::MetricsRegistry registry;
-  metrics::MetricsObserver metrics{
-      registry, {.version = config::BuildVersion(), .commit = config::BuildCommit()}};
+  metrics::MetricsObserver metrics{registry,
+                                   {.version = config::BuildVersion(),
+                                    .commit = config::BuildCommit(),
+                                    .memory_limit_bytes = config::MemoryLimit()}};
   config::LoggingObserver log;
   ObserverList file_events{{&metrics, &log}};    // of the trace file
   std::unique_ptr<trace::TraceFile> trace_file;  // null: no traces

@@ -10,7 +10,7 @@ namespace {
 constexpr std::string_view kUnknown = "_unknown";
 }
 
-MetricsObserver::MetricsObserver(MetricsRegistry& registry, const BuildLabels& build)
+MetricsObserver::MetricsObserver(MetricsRegistry& registry, const ProgramFacts& program)
     : registry_(registry),
       draining_(registry.Gauge(catalogue::kDraining)),
       unknown_(registry, std::string(kUnknown), "") {
@@ -32,7 +32,8 @@ MetricsObserver::MetricsObserver(MetricsRegistry& registry, const BuildLabels& b
       }
     }
   }
-  registry.Gauge(catalogue::kBuildInfo, {build.version, build.commit}).Set(1);
+  registry.Gauge(catalogue::kBuildInfo, {program.version, program.commit}).Set(1);
+  registry.Gauge(catalogue::kMemoryLimitBytes).Set(static_cast<double>(program.memory_limit_bytes));
 }
 
 void MetricsObserver::OnRpcFinished(const RpcOutcome& outcome) {

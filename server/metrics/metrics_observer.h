@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
@@ -19,10 +20,11 @@
 
 namespace reprise::server::metrics {
 
-// What the series build_info says about the running program.
-struct BuildLabels {
-  std::string version;
-  std::string commit;
+// What metrics say about the running program from its start to its end.
+struct ProgramFacts {
+  std::string version{};
+  std::string commit{};
+  std::int64_t memory_limit_bytes = 0;
 };
 
 // Thread-safe. `registry` must outlive it. A version's series begin, at zero, with its first
@@ -31,7 +33,7 @@ struct BuildLabels {
 // series of outcomes alone, under the version ""; those that name no known model under "_unknown".
 class MetricsObserver : public Observer {
  public:
-  MetricsObserver(MetricsRegistry& registry, const BuildLabels& build);
+  MetricsObserver(MetricsRegistry& registry, const ProgramFacts& program);
 
   void OnRpcFinished(const RpcOutcome& outcome) override;
   void OnInferenceFinished(const InferenceOutcome& outcome) override;

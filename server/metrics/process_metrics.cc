@@ -4,7 +4,6 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -65,40 +64,6 @@ std::optional<double> OpenFileDescriptors() {
   return entries - 3;  // ".", ".." and the descriptor of this listing
 }
 
-// The number that a file of one number holds; nothing for "max", which stands for no limit.
-std::optional<double> ReadNumber(const std::string& path) {
-  std::ifstream file(path);
-  double number = 0;
-  if (!(file >> number)) return std::nullopt;
-  return number;
-}
-
-// The path of the process in the control group hierarchy, as it sees it itself.
-std::string ControlGroup() {
-  std::ifstream file("/proc/self/cgroup");
-  std::string line;
-  while (std::getline(file, line)) {
-    if (line.rfind("0::", 0) == 0) return line.substr(3);
-  }
-  return "/";
-}
-
-// The least of the machine's memory and the limits of the process's control group and of those
-// around it (version 2).
-std::optional<double> MemoryLimitBytes() {
-  const auto pages = static_cast<double>(sysconf(_SC_PHYS_PAGES));
-  if (pages <= 0) return std::nullopt;
-  double limit = pages * static_cast<double>(sysconf(_SC_PAGESIZE));
-  std::string group = ControlGroup();
-  while (true) {
-    const auto own = ReadNumber("/sys/fs/cgroup" + group + "/memory.max");
-    if (own.has_value()) limit = std::min(limit, *own);
-    const std::size_t slash = group.rfind('/');
-    if (slash == std::string::npos || group.empty()) return limit;
-    group.resize(slash);
-  }
-}
-
 prometheus::MetricFamily Family(const MetricDefinition& definition, double value) {
   prometheus::MetricFamily family;
   family.name = std::string(definition.name);
@@ -133,7 +98,6 @@ std::vector<prometheus::MetricFamily> ProcessMetrics::Collect() const {
     }
   }
   add(catalogue::kProcessOpenFds, OpenFileDescriptors());
-  add(catalogue::kMemoryLimitBytes, MemoryLimitBytes());
   rlimit limit{};
   if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
     add(catalogue::kProcessMaxFds, static_cast<double>(limit.rlim_cur));

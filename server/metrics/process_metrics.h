@@ -9,7 +9,7 @@
 
 namespace reprise::server::metrics {
 
-// The process_* rows of the catalogue, and reprise_memory_limit_bytes. Thread-safe. A figure that
+// The process_* rows of the catalogue. Thread-safe. A figure that
 // the kernel does not give (no /proc mounted) is left out of the scrape.
 class ProcessMetrics : public prometheus::Collectable {
  public:

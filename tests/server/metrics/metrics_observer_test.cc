@@ -32,7 +32,8 @@ class MetricsObserverTest : public ::testing::Test {
   MetricsObserverTest() { observer_.OnModelState("demo", "1", ModelState::kLoading, ""); }
 
   MetricsRegistry registry_;
-  MetricsObserver observer_{registry_, {.version = "0.1.0", .commit = "abc"}};
+  MetricsObserver observer_{registry_,
+                            {.version = "0.1.0", .commit = "abc", .memory_limit_bytes = 4096}};
 };
 
 InferenceOutcome Answered() {
@@ -499,6 +500,10 @@ TEST_F(MetricsObserverTest, DrainingIsSetOnce) {
 TEST_F(MetricsObserverTest, BuildInfoNamesReleaseAndCommit) {
   EXPECT_EQ(GaugeValue(registry_, "reprise_build_info", {{"version", "0.1.0"}, {"commit", "abc"}}),
             1);
+}
+
+TEST_F(MetricsObserverTest, TheMemoryLimitIsToldFromTheStart) {
+  EXPECT_EQ(GaugeValue(registry_, "reprise_memory_limit_bytes"), 4096);
 }
 
 TEST_F(MetricsObserverTest, EventsOfManyThreadsAreAllCounted) {
