@@ -24,6 +24,9 @@ struct ScoreCounts {
   std::int64_t reused = 0;    // read from the score cache
   std::int64_t recomputed =
       0;  // rebuilt from the source layer's kept queries and keys: saves projections, not scores
+  // What the kernels calculated beside the computed and recomputed entries, because they take whole
+  // vectors of keys.
+  std::int64_t padding = 0;
 };
 
 struct ExecutionReport {
@@ -33,8 +36,14 @@ struct ExecutionReport {
   std::int64_t phase_ns[kNumPhases] =
       {};  // wall time by Phase; sums to compute_ns up to bookkeeping
   std::vector<ScoreCounts> layer_scores;  // [num_layers], capacity kept between runs
-  std::int64_t multiply_adds = 0;         // of matrix products, real tokens only
-  std::int64_t multiply_adds_exact = 0;   // the same batch with every head of every layer computed
+  // Rows that the layers' matrix products ran beside those of tokens, because their blocks have a
+  // least height; summed over the layers, so padding_rows / num_layers is comparable to `tokens`.
+  std::int64_t padding_rows = 0;
+  std::int64_t multiply_adds = 0;        // of matrix products, real tokens only
+  std::int64_t multiply_adds_exact = 0;  // the same batch with every head of every layer computed
+  // The share of the attention products in the two above: query x key, probabilities x value.
+  std::int64_t attention_multiply_adds = 0;
+  std::int64_t attention_multiply_adds_exact = 0;
   std::int64_t stored_groups = 0;     // (sequence, reuse group) pairs run with strategy `stored`
   std::int64_t fused_groups = 0;      // ... with strategy `fused`
   std::int64_t arena_bytes = 0;       // planned size, fixed at creation

@@ -178,6 +178,7 @@ void Executor::Impl::ResetReport(const RaggedBatch& batch) {
   std::fill(report_.layer_scores.begin(), report_.layer_scores.end(), ScoreCounts());
   report_.stored_groups = 0;
   report_.fused_groups = 0;
+  report_.padding_rows = 0;
   report_.arena_bytes = arena_bytes;
   report_.arena_peak_bytes = arena_bytes;  // planned and taken whole at creation
   report_.score_cache_capacity_bytes = stack_->score_cache().capacity_bytes();
@@ -220,16 +221,21 @@ void Executor::Impl::CountMultiplyAdds(const RaggedBatch& batch) {
     squares += std::int64_t{batch.seq_len(s)} * batch.seq_len(s);
   }
   // Scores and context grow with n^2, everything else with n.
-  const auto count = [&](const reuse::MultiplyAdds& one) {
-    const std::int64_t quadratic = one.scores + one.context;
-    return quadratic * squares + (one.total() - quadratic) * batch.total_tokens();
+  const auto attention = [&](const reuse::MultiplyAdds& one) {
+    return (one.scores + one.context) * squares;
   };
-  report_.multiply_adds = count(one_token_.multiply_adds);
-  report_.multiply_adds_exact = count(one_token_.exact_multiply_adds);
+  const auto rest = [&](const reuse::MultiplyAdds& one) {
+    return (one.total() - one.scores - one.context) * batch.total_tokens();
+  };
+  report_.attention_multiply_adds = attention(one_token_.multiply_adds);
+  report_.attention_multiply_adds_exact = attention(one_token_.exact_multiply_adds);
   // A recomputed score costs its query x key product all the same.
   for (const ScoreCounts& scores : report_.layer_scores) {
-    report_.multiply_adds += scores.recomputed * model_->config().head_dim();
+    report_.attention_multiply_adds += scores.recomputed * model_->config().head_dim();
   }
+  report_.multiply_adds = report_.attention_multiply_adds + rest(one_token_.multiply_adds);
+  report_.multiply_adds_exact =
+      report_.attention_multiply_adds_exact + rest(one_token_.exact_multiply_adds);
 }
 
 Executor::Executor(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "engine/memory/buffer.h"
+
 namespace reprise::engine::layers {
 namespace {
 
@@ -119,8 +121,10 @@ void Count(const AttentionContext& context, const AttentionInput& input, ScoreCo
   for (std::int64_t s = 0; s < input.micro.sequences; ++s) {
     const std::int64_t n = input.batch->seq_len(input.micro.first_sequence + s);
     counts->computed += computed * n * n;
-    (input.strategies[s] == Strategy::kStored ? counts->reused : counts->recomputed) +=
-        reused * n * n;
+    const bool stored = input.strategies[s] == Strategy::kStored;
+    (stored ? counts->reused : counts->recomputed) += reused * n * n;
+    counts->padding += (stored ? computed : computed + reused) * n *
+                       (memory::AlignUp(n, context.kernels->key_step()) - n);
   }
 }
 

@@ -40,7 +40,7 @@ struct AttentionInput {
 };
 
 // Fills `context` with softmax(Q K^T) V of every head and adds to `counts` the score entries
-// computed, reused and recomputed.
+// computed, reused and recomputed, and what the kernels calculated beside them.
 void RunAttention(device::ThreadTeam& team, const AttentionContext& context,
                   const AttentionInput& input, ScoreCounts* counts);
 

@@ -303,6 +303,7 @@ void TransformerStack::State::RunLayer(int layer, const RaggedBatch& batch, cons
                                        PhaseClock& clock, ExecutionReport* report) {
   if (model.layers[layer].attention) RunAttentionSublayer(layer, batch, micro, clock, report);
   RunFeedForward(layer, micro, clock);
+  report->padding_rows += ops::RoundedRows(micro.rows) - micro.rows;
 }
 
 void TransformerStack::State::RunAttentionSublayer(int layer, const RaggedBatch& batch,

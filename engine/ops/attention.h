@@ -65,12 +65,16 @@ class Attention {
 
   const AttentionOptions& options() const { return options_; }
   std::int64_t scratch_bytes() const;  // per worker
+  // Scores of a query are calculated for this many keys at once: a sequence of n tokens takes the
+  // next multiple of it.
+  std::int64_t key_step() const { return key_step_; }
 
  private:
   using Kernel = void (*)(const AttentionOptions&, const AttentionTask&);
   AttentionOptions options_;
   Kernel compute_;
   Kernel reuse_;
+  std::int64_t key_step_;
 };
 
 }  // namespace reprise::engine::ops

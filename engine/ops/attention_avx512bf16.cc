@@ -27,7 +27,7 @@ namespace {
 
 using Bf16 = std::uint16_t;  // bits of a BFloat16
 
-constexpr std::int64_t kLanes = 16;
+constexpr std::int64_t kLanes = kKeyStepAvx512Bf16;
 
 std::int64_t Pairs(std::int64_t count) { return (count + 1) / 2; }
 std::int64_t Blocks(std::int64_t count) { return (count + kLanes - 1) / kLanes; }

@@ -12,10 +12,12 @@ Attention::Attention(const AttentionOptions& options) : options_(options) {
   if (native) {
     compute_ = internal::ComputeHeadAvx512Bf16;
     reuse_ = internal::ReuseHeadAvx512Bf16;
+    key_step_ = internal::kKeyStepAvx512Bf16;
     return;
   }
   compute_ = internal::ComputeHeadFloat;
   reuse_ = internal::ReuseHeadFloat;
+  key_step_ = internal::KeyStepFloat();
 }
 
 std::int64_t Attention::scratch_bytes() const {

@@ -246,6 +246,8 @@ void WithKernels(const AttentionOptions& options, const AttentionTask& task, Run
 
 }  // namespace
 
+std::int64_t KeyStep() { return static_cast<std::int64_t>(hn::Lanes(Tag())); }
+
 void ComputeHead(const AttentionOptions& options, const AttentionTask& task) {
   WithKernels(options, task, [](auto runner) { runner.Compute(); });
 }
@@ -263,6 +265,7 @@ namespace reprise::engine::ops::internal {
 
 HWY_EXPORT(ComputeHead);
 HWY_EXPORT(ReuseHead);
+HWY_EXPORT(KeyStep);
 
 void ComputeHeadFloat(const AttentionOptions& options, const AttentionTask& task) {
   HWY_DYNAMIC_DISPATCH(ComputeHead)(options, task);
@@ -271,6 +274,8 @@ void ComputeHeadFloat(const AttentionOptions& options, const AttentionTask& task
 void ReuseHeadFloat(const AttentionOptions& options, const AttentionTask& task) {
   HWY_DYNAMIC_DISPATCH(ReuseHead)(options, task);
 }
+
+std::int64_t KeyStepFloat() { return HWY_DYNAMIC_DISPATCH(KeyStep)(); }
 
 }  // namespace reprise::engine::ops::internal
 #endif  // HWY_ONCE

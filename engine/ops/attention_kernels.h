@@ -10,9 +10,12 @@ namespace reprise::engine::ops::internal {
 void ComputeHeadFloat(const AttentionOptions& options, const AttentionTask& task);
 void ReuseHeadFloat(const AttentionOptions& options, const AttentionTask& task);
 
+std::int64_t KeyStepFloat();  // lanes of a vector on the active instruction set
+
 // bf16 dot products (vdpbf16ps) with fp32 accumulation; precision and score format must both be
 // kBF16. Requires: ActiveCpuIsa() >= kAvx512Bf16.
 void ComputeHeadAvx512Bf16(const AttentionOptions& options, const AttentionTask& task);
 void ReuseHeadAvx512Bf16(const AttentionOptions& options, const AttentionTask& task);
+inline constexpr std::int64_t kKeyStepAvx512Bf16 = 16;
 
 }  // namespace reprise::engine::ops::internal

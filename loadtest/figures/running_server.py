@@ -7,7 +7,7 @@ import threading
 
 
 class RunningServer:
-    """Started when made; `grpc_port` and `metrics_port` are known and the models warm. A context manager."""
+    """Started when made; `grpc_port` and `metrics_port` (None with --no-metrics) are known and the models warm. A context manager."""
 
     def __init__(self, binary, repository, *flags, cores=None, env=None):
         command = [str(binary), "serve", "--model-repository", str(repository), "--lame-duck-secs", "0"]
@@ -18,7 +18,7 @@ class RunningServer:
         for line in self._process.stderr:
             event = json.loads(line)
             if event["message"] == "listening":
-                self.grpc_port, self.metrics_port = event["grpc_port"], event["metrics_port"]
+                self.grpc_port, self.metrics_port = event["grpc_port"], event.get("metrics_port")
             if event["message"] == "ready":
                 break
         else:

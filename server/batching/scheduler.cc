@@ -136,19 +136,25 @@ void Scheduler::AnswerAbandoned(BatchRequests requests) const {
 }
 
 void Scheduler::Run(Batch batch, BatchRunner& runner, BatchBuffers* buffers) {
+  const std::int64_t number = ++batches_;
   const SteadyClock::time_point start = clock_.Now();
   engine::OutputSet wanted;
   buffers->Clear();
   for (const auto& request : batch.requests) {
     request->ticket.LeaveQueue();
+    request->request->progress->Join(number, start);
     buffers->Append(request->rows);
     wanted = pipeline::Union(wanted, request->wanted.set);
   }
   const engine::RaggedBatch view = buffers->View();
   const SteadyClock::time_point formed = clock_.Now();
+  for (const auto& request : batch.requests) {
+    request->request->progress->Reach(&RequestSteps::computing, formed);
+  }
   engine::Outputs outputs;
   const absl::Status ran = RunGuarded(runner, view, wanted, &outputs);
-  const std::chrono::nanoseconds compute = clock_.Now() - formed;
+  const SteadyClock::time_point finished = clock_.Now();
+  const std::chrono::nanoseconds compute = finished - formed;
 
   // Before the answers: a caller that has its answer finds it counted.
   observer_.OnBatchFinished({.model = config_.model,
@@ -166,6 +172,7 @@ void Scheduler::Run(Batch batch, BatchRunner& runner, BatchBuffers* buffers) {
   for (auto& request : batch.requests) {
     const std::int64_t rows = request->rows.rows();
     const std::int64_t tokens = request->rows.tokens();
+    request->request->progress->Reach(&RequestSteps::computed, finished);
     if (!ran.ok()) {
       Answer(std::move(request),
              absl::Status(absl::IsResourceExhausted(ran) ? ran.code() : absl::StatusCode::kInternal,

@@ -70,6 +70,7 @@ class Scheduler {
   Clock& clock_;
   Observer& observer_;
   std::atomic<SteadyClock::time_point> heartbeat_;
+  std::atomic<std::int64_t> batches_ = 0;  // begun so far
 
   Mutex mutex_;
   std::condition_variable work_;   // for idle workers

@@ -20,6 +20,7 @@
 #include "server/config/grpc_log.h"
 #include "server/config/json_log.h"
 #include "server/config/logging_observer.h"
+#include "server/config/memory_limit.h"
 #include "server/config/server_options.h"
 #include "server/grpc/grpc_server.h"
 #include "server/metrics/metrics_observer.h"
@@ -29,8 +30,11 @@
 #include "server/repository/servable_loader.h"
 #include "server/repository/serving_core_impl.h"
 #include "server/request/clock.h"
+#include "server/request/observer_list.h"
 #include "server/security/exposure.h"
 #include "server/security/security.h"
+#include "server/trace/trace_file.h"
+#include "server/trace/tracing_observer.h"
 
 namespace reprise::server::commands {
 namespace {
@@ -43,14 +47,36 @@ using config::ServerOptions;
 // The rooms, in the order in which they may use each other.
 struct Server {
   metrics::MetricsRegistry registry;
-  metrics::MetricsObserver metrics{
-      registry, {.version = config::BuildVersion(), .commit = config::BuildCommit()}};
-  config::LoggingObserver observer{metrics};
+  metrics::MetricsObserver metrics{registry,
+                                   {.version = config::BuildVersion(),
+                                    .commit = config::BuildCommit(),
+                                    .memory_limit_bytes = config::MemoryLimit()}};
+  config::LoggingObserver log;
+  ObserverList file_events{{&metrics, &log}};    // of the trace file
+  std::unique_ptr<trace::TraceFile> trace_file;  // null: no traces
+  std::unique_ptr<trace::TracingObserver> tracing;
+  std::unique_ptr<ObserverList> observer;
   std::unique_ptr<security::Security> security;
   std::unique_ptr<repository::ServingCoreImpl> core;
   std::unique_ptr<metrics::MetricsServer> metrics_server;
   std::unique_ptr<grpc::GrpcServer> grpc_server;
 };
+
+// What the rooms report goes to metrics and log, and where asked for to the trace file.
+absl::Status OpenObservers(const ServerOptions& options, Server* server) {
+  if (!options.trace.file.empty()) {
+    REPRISE_ASSIGN_OR_RETURN(
+        server->trace_file,
+        trace::TraceFile::Open(
+            {.path = options.trace.file, .server_version = std::string(config::BuildVersion())},
+            server->file_events));
+    server->tracing =
+        std::make_unique<trace::TracingObserver>(*server->trace_file, options.trace.sample_rate);
+  }
+  server->observer = std::make_unique<ObserverList>(std::vector<Observer*>{
+      options.metrics.enabled ? &server->metrics : nullptr, &server->log, server->tracing.get()});
+  return absl::OkStatus();
+}
 
 // Connections take file descriptors: the process asks for as many as it may have.
 void RaiseDescriptorLimit() {
@@ -79,8 +105,8 @@ void WarnOfExposure(const ServerOptions& options) {
 
 void LogListening(const ServerOptions& options, const Server& server) {
   config::LogFields fields = {{"host", options.grpc.host},
-                              {"grpc_port", server.grpc_server->port()},
-                              {"metrics_port", server.metrics_server->port()}};
+                              {"grpc_port", server.grpc_server->port()}};
+  if (server.metrics_server != nullptr) fields["metrics_port"] = server.metrics_server->port();
   if (const auto health_port = server.grpc_server->health_port()) {
     fields["health_port"] = *health_port;
   }
@@ -101,16 +127,19 @@ void LogListening(const ServerOptions& options, const Server& server) {
 absl::StatusOr<std::unique_ptr<Server>> OpenPorts(const ServerOptions& options,
                                                   std::vector<repository::ModelDirectory> models) {
   auto server = std::make_unique<Server>();
+  REPRISE_RETURN_IF_ERROR(OpenObservers(options, server.get()));
   REPRISE_ASSIGN_OR_RETURN(
       server->security, security::Security::Open(options.security, options.grpc.host, LogReload));
   server->core = std::make_unique<repository::ServingCoreImpl>(
-      std::move(models), repository::LoadServable, options.core, Clock::Real(), server->observer);
-  REPRISE_ASSIGN_OR_RETURN(server->metrics_server,
-                           metrics::MetricsServer::Start(options.metrics, server->registry));
+      std::move(models), repository::LoadServable, options.core, Clock::Real(), *server->observer);
+  if (options.metrics.enabled) {
+    REPRISE_ASSIGN_OR_RETURN(server->metrics_server,
+                             metrics::MetricsServer::Start(options.metrics, server->registry));
+  }
   REPRISE_ASSIGN_OR_RETURN(
       server->grpc_server,
       grpc::GrpcServer::Start(
-          config::GrpcOptions(options), *server->core, server->observer,
+          config::GrpcOptions(options), *server->core, *server->observer,
           [core = server->core.get()] { return core->Alive(); }, server->security->guards()));
   LogListening(options, *server);
   return server;

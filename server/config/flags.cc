@@ -134,6 +134,9 @@ void AddPortFlags(CLI::App& app, ServerOptions* options) {
            "Inference, health and reflection over gRPC; 0: a free port, named in the log");
   AddCount(app, "--metrics-port", &options->metrics.port, 0, 65535,
            "Prometheus metrics, GET /metrics over HTTP; 0: a free port, named in the log");
+  app.add_flag_callback(
+      "--no-metrics", [options] { options->metrics.enabled = false; },
+      "Count nothing and open no port for metrics");
   AddParsedOption(app, "--health-port", &options->health_port, ParseHealthPort, "auto|off|PORT",
                   "auto",
                   "grpc.health.v1 for probes, without TLS or tokens, that says whether the server "
@@ -210,6 +213,20 @@ void AddGrpcFlags(CLI::App& app, grpc::GrpcServerOptions* options) {
               "Time without a call after which a connection is closed; 0: never");
 }
 
+void AddTraceFlags(CLI::App& app, trace::TraceOptions* options) {
+  app.option_defaults()->group("Traces");
+  app.add_option("--trace-file", options->file,
+                 "File to write calls to as OpenTelemetry spans, one line of OTLP JSON for each "
+                 "call; made if it is not there, else added to. Default: none")
+      ->type_name("FILE");
+  app.add_option("--trace-sample-rate", options->sample_rate,
+                 "Share of the calls without a traceparent that are traced; for others the flag of "
+                 "their traceparent decides")
+      ->capture_default_str()
+      ->type_name("SHARE")
+      ->check(CLI::Range(0.0, 1.0));
+}
+
 void AddProcessFlags(CLI::App& app, ServerOptions* options) {
   app.option_defaults()->group("Process");
   app.add_option("--device", options->device, "What the models run on")
@@ -248,6 +265,7 @@ void AddServerFlags(CLI::App& app, ServerOptions* options) {
   AddBatchingFlags(app, &options->repository.defaults.batching);
   AddGrpcFlags(app, &options->grpc);
   AddSecurityFlags(app, &options->security);
+  AddTraceFlags(app, &options->trace);
   AddProcessFlags(app, options);
   for (CLI::Option* option : app.get_options()) {
     if (option == app.get_help_ptr()) continue;

@@ -8,16 +8,11 @@
 
 #include "absl/strings/str_cat.h"
 #include "engine/check.h"
-#include "spdlog/formatter.h"
 #include "spdlog/sinks/stdout_sinks.h"
 #include "spdlog/spdlog.h"
 
 namespace reprise::server::config {
 namespace {
-
-// spdlog hands a formatter one text. Fields follow the message behind this byte, which a message
-// cannot hold by then and JSON text never holds raw.
-constexpr char kFieldSeparator = '\x1f';
 
 constexpr std::array<std::string_view, 4> kLevelNames = {"debug", "info", "warning", "error"};
 constexpr std::array<spdlog::level::level_enum, 4> kSpdlogLevels = {
@@ -36,33 +31,6 @@ std::string UtcTime(std::chrono::system_clock::time_point time) {
   return text.data();
 }
 
-class JsonFormatter : public spdlog::formatter {
- public:
-  void format(const spdlog::details::log_msg& record, spdlog::memory_buf_t& line) override {
-    const std::string_view payload(record.payload.data(), record.payload.size());
-    const std::size_t separator = payload.rfind(kFieldSeparator);
-    LogFields fields = LogFields::object();
-    if (separator != std::string_view::npos) {
-      fields = LogFields::parse(payload.substr(separator + 1), nullptr, /*allow_exceptions=*/false);
-    }
-    const std::string text =
-        FormatLogLine(record.time, Level(record.level), payload.substr(0, separator), fields);
-    line.append(text.data(), text.data() + text.size());
-    line.push_back('\n');
-  }
-
-  std::unique_ptr<spdlog::formatter> clone() const override {
-    return std::make_unique<JsonFormatter>();
-  }
-
- private:
-  static std::string_view Level(spdlog::level::level_enum level) {
-    if (level <= spdlog::level::debug) return kLevelNames[0];
-    if (level >= spdlog::level::err) return kLevelNames[3];
-    return level == spdlog::level::warn ? kLevelNames[2] : kLevelNames[1];
-  }
-};
-
 }  // namespace
 
 std::string_view Name(LogLevel level) { return kLevelNames[static_cast<std::size_t>(level)]; }
@@ -78,24 +46,23 @@ absl::StatusOr<LogLevel> ParseLogLevel(std::string_view name) {
 void InstallJsonLog(LogLevel level) {
   auto sink = std::make_shared<spdlog::sinks::stderr_sink_mt>();
   auto logger = std::make_shared<spdlog::logger>("reprise", std::move(sink));
-  logger->set_formatter(std::make_unique<JsonFormatter>());
+  logger->set_pattern("%v");  // a line is whole when spdlog gets it
   logger->set_level(kSpdlogLevels[static_cast<std::size_t>(level)]);
   logger->flush_on(spdlog::level::debug);
   spdlog::set_default_logger(std::move(logger));
 }
 
+bool Logs(LogLevel level) {
+  return spdlog::default_logger_raw()->should_log(kSpdlogLevels[static_cast<std::size_t>(level)]);
+}
+
 void Log(LogLevel level, std::string_view message, const LogFields& fields) {
   REPRISE_CHECK(fields.is_object());
-  spdlog::logger* logger = spdlog::default_logger_raw();
-  const spdlog::level::level_enum spdlog_level = kSpdlogLevels[static_cast<std::size_t>(level)];
-  if (!logger->should_log(spdlog_level)) return;
-  std::string payload(message);
-  for (char& c : payload) {
-    if (c == kFieldSeparator) c = ' ';
-  }
-  payload += kFieldSeparator;
-  payload += fields.dump(-1, ' ', false, LogFields::error_handler_t::replace);
-  logger->log(spdlog_level, spdlog::string_view_t(payload.data(), payload.size()));
+  if (!Logs(level)) return;
+  const std::string line =
+      FormatLogLine(std::chrono::system_clock::now(), Name(level), message, fields);
+  spdlog::default_logger_raw()->log(kSpdlogLevels[static_cast<std::size_t>(level)],
+                                    spdlog::string_view_t(line.data(), line.size()));
 }
 
 std::string FormatLogLine(std::chrono::system_clock::time_point time, std::string_view level,

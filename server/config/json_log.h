@@ -25,9 +25,12 @@ absl::StatusOr<LogLevel> ParseLogLevel(std::string_view name);
 using LogFields = nlohmann::ordered_json;
 
 // Makes spdlog's default logger write such lines to standard error, dropping those below `level`.
-// Text logged through spdlog directly becomes a line without fields. Call once, before any thread
-// logs; until then the log goes wherever spdlog's own default sends it.
+// Call once, before any thread logs; until then lines go wherever spdlog's own default sends them.
+// The functions below are the only way into the log: what else spdlog gets is written as it is.
 void InstallJsonLog(LogLevel level);
+
+// Whether lines of this level are written; saves making the fields of one that is not.
+bool Logs(LogLevel level);
 
 // Thread-safe. Requires: `fields` is an object.
 void Log(LogLevel level, std::string_view message, const LogFields& fields = LogFields::object());

@@ -1,39 +1,30 @@
-// Writes a log line for each change of a model's or the server's state, and passes events on.
+// Writes a log line for each change of a model's or the server's state, and for requests that
+// failed by a fault of ours; at level debug for every call.
 #pragma once
+
+#include <atomic>
 
 #include "server/request/observer.h"
 
 namespace reprise::server::config {
 
-// Thread-safe. Nothing is logged per request.
-class LoggingObserver : public Observer {
+// Thread-safe. Lines about a call carry its trace_id and span_id; what it asked for is never
+// logged.
+class LoggingObserver final : public Observer {
  public:
-  explicit LoggingObserver(Observer& next) : next_(next) {}  // `next` must outlive this
-
-  void OnRpcFinished(const RpcOutcome& outcome) override { next_.OnRpcFinished(outcome); }
-  void OnInferenceFinished(const InferenceOutcome& outcome) override {
-    next_.OnInferenceFinished(outcome);
-  }
-  void OnBatchFinished(const BatchOutcome& outcome) override { next_.OnBatchFinished(outcome); }
-  void OnSequence(std::string_view model, std::string_view version, std::int64_t tokens) override {
-    next_.OnSequence(model, version, tokens);
-  }
-  void OnQueueDepth(std::string_view model, std::string_view version,
-                    const QueueDepth& depth) override {
-    next_.OnQueueDepth(model, version, depth);
-  }
-  void OnInflight(std::string_view model, std::string_view version,
-                  std::int64_t requests) override {
-    next_.OnInflight(model, version, requests);
-  }
+  void OnRpcFinished(const RpcOutcome& outcome) override;
+  void OnInferenceFinished(const InferenceOutcome& outcome) override;
   void OnModelState(std::string_view model, std::string_view version, ModelState state,
                     std::string_view reason) override;
   void OnModelReady(const ModelDescription& description,
                     std::chrono::nanoseconds load_time) override;
+  void OnModelUnloaded(std::string_view model, std::string_view version) override;
+  void OnGoldenMismatch(std::string_view model, std::string_view version) override;
   void OnDraining() override;
+  void OnSpans(SpanFate fate, std::int64_t spans, std::string_view reason) override;
 
  private:
-  Observer& next_;
+  std::atomic<bool> told_of_lost_spans_ = false;
 };
 
 }  // namespace reprise::server::config

@@ -15,6 +15,7 @@
 #include "server/repository/model_repository.h"
 #include "server/repository/serving_core_impl.h"
 #include "server/security/security_options.h"
+#include "server/trace/tracing_observer.h"
 
 namespace reprise::server::config {
 
@@ -37,6 +38,7 @@ struct ServerOptions {
   std::optional<int> health_port;  // nothing: 8003 with TLS, none without; kNoHealthPort: none
   security::SecurityOptions security;
   metrics::MetricsServerOptions metrics;
+  trace::TraceOptions trace;
   ShutdownOptions shutdown;
   std::string device = "cpu";                     // the only one so far
   std::optional<engine::device::CpuIsa> cpu_isa;  // nothing: the best there is

@@ -44,7 +44,7 @@ void HealthWatch::OnWriteDone(bool ok) {
 void HealthWatch::End(const absl::Status& status) {
   MutexLock lock(mutex_);
   if (std::exchange(ended_, true)) return;
-  service_.CountRpc("Health/Watch", status.code());
+  service_.CountRpc("Health/Watch", status.code(), start_);
   Finish(ToGrpcStatus(status, RefusalReason::kNone, *context_));
 }
 

@@ -42,6 +42,7 @@ class HealthWatch final : public ::grpc::ServerWriteReactor<::grpc::ByteBuffer>,
 
   ServiceContext& service_;
   ::grpc::CallbackServerContext* const context_;
+  const CallStart start_ = StartOf(*context_);
   const std::string name_;
   const std::function<void(HealthWatch*)> on_done_;
 

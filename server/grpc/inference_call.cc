@@ -61,7 +61,11 @@ absl::Status Draining() {
 
 InferenceCall::InferenceCall(ServiceContext& service, std::string_view method,
                              ::grpc::CallbackServerContext* context, ::grpc::ByteBuffer* response)
-    : service_(service), method_(method), context_(context), response_(response) {}
+    : service_(service),
+      method_(method),
+      context_(context),
+      response_(response),
+      start_(StartOf(*context)) {}
 
 void InferenceCall::Run(const InferenceMethod& method, const ::grpc::ByteBuffer& bytes) {
   const absl::StatusOr<std::string> caller = service_.Admit(method_, *context_);
@@ -71,21 +75,23 @@ void InferenceCall::Run(const InferenceMethod& method, const ::grpc::ByteBuffer&
     return Complete(std::move(size), RefusalReason::kTooLarge);
   }
   auto request = std::make_unique<InferenceRequest>();
-  request->arrival = arrival_;
-  caller_deadline_ = SteadyDeadline(*context_, arrival_);
+  request->arrival = start_.arrival;
+  caller_deadline_ = SteadyDeadline(*context_, start_.arrival);
   request->deadline = caller_deadline_;
   InferenceMethod::Encode encode;
   absl::Status decoded = method.decode(bytes, request.get(), &encode);
   request->client_key = ClientKey(*context_, service_.client_key_metadata, *caller);
   request->cancellation = cancellation_;
+  request->progress = progress_;
   request->done = [call = shared_from_this()](absl::StatusOr<InferenceReply> reply,
                                               RefusalReason refusal) {
     call->Complete(std::move(reply), refusal);
   };
+  id_ = request->id;
   model_ = request->model_name;
   deadline_ = request->deadline;
   encode_ = std::move(encode);
-  decode_ = SteadyClock::now() - arrival_;
+  decode_ = SteadyClock::now() - start_.arrival;
   if (!decoded.ok()) return Complete(std::move(decoded), RefusalReason::kInvalid);
   // From here on other threads may end the call, so nothing above may change any more.
   if (!service_.inferences.Add(shared_from_this())) {
@@ -99,16 +105,12 @@ void InferenceCall::Complete(absl::StatusOr<InferenceReply> reply, RefusalReason
   InferenceOutcome outcome;
   outcome.refusal = refusal;
   absl::Status status = reply.status();
-  // The reply dies in encoding, so what it says about itself is kept here.
-  std::string version;
   if (reply.ok()) {
-    version = reply->model_version;
-    outcome.version = version;
     outcome.timing = reply->timing;
     outcome.rows = reply->rows;
     outcome.tokens = reply->tokens;
     const SteadyClock::time_point start = SteadyClock::now();
-    status = encode_(*std::move(reply), {.arrival = arrival_, .decode = decode_}, response_);
+    status = encode_(*std::move(reply), {.arrival = start_.arrival, .decode = decode_}, response_);
     outcome.encode = SteadyClock::now() - start;
   }
   Report(status, outcome);
@@ -122,23 +124,32 @@ void InferenceCall::End(const absl::Status& status) {
 void InferenceCall::OnCancel() {
   cancellation_->Cancel();
   if (!Claim()) return;
-  const bool late = EndedByDeadline(arrival_, caller_deadline_, SteadyClock::now());
-  Report(late ? absl::DeadlineExceededError("the deadline passed before the answer was ready")
-              : absl::CancelledError("the caller cancelled the request"),
-         {});
+  const bool late = EndedByDeadline(start_.arrival, caller_deadline_, SteadyClock::now());
+  if (!late) return Report(absl::CancelledError("the caller cancelled the request"), {});
+  // Refused, if it came too late to run: what the sweep of its queue would have said.
+  const bool ran = RequestSteps::Reached(progress_->Read().batched);
+  Report(absl::DeadlineExceededError("the deadline passed before the answer was ready"),
+         {.refusal = ran ? RefusalReason::kNone : RefusalReason::kDeadline});
 }
 
 void InferenceCall::Report(const absl::Status& status, InferenceOutcome outcome) {
   const SteadyClock::time_point now = SteadyClock::now();
+  outcome.protocol = kProtocol;
+  outcome.method = method_;
+  outcome.id = id_;
   outcome.model = model_;
+  outcome.steps = progress_->Read();
+  outcome.version = outcome.steps.version;
   outcome.code = status.code();
-  outcome.duration = now - arrival_;
+  outcome.arrival = start_.arrival;
+  outcome.duration = now - start_.arrival;
   outcome.decode = decode_;
+  outcome.trace = &start_.trace;
   outcome.has_deadline = deadline_ != SteadyClock::time_point::max();
   if (outcome.has_deadline) outcome.deadline_slack = deadline_ - now;
   // Before Finish: whoever has the answer can rely on its being counted.
   service_.observer.OnInferenceFinished(outcome);
-  service_.CountRpc(method_, status.code());
+  service_.CountInference(method_, status.code(), start_.arrival);
   Finish(ToGrpcStatus(status, outcome.refusal, *context_));
 }
 

@@ -70,10 +70,12 @@ class InferenceCall final : public ::grpc::ServerUnaryReactor,
   const std::string_view method_;
   ::grpc::CallbackServerContext* const context_;
   ::grpc::ByteBuffer* const response_;
-  const SteadyClock::time_point arrival_ = SteadyClock::now();
+  const CallStart start_;
   const std::shared_ptr<Cancellation> cancellation_ = std::make_shared<Cancellation>();
+  const std::shared_ptr<RequestProgress> progress_ = std::make_shared<RequestProgress>();
 
   // Written by Run before anybody else knows the call; read by the winner.
+  std::string id_;
   std::string model_;
   std::chrono::nanoseconds decode_{0};
   SteadyClock::time_point caller_deadline_ = SteadyClock::time_point::max();  // gRPC's

@@ -123,12 +123,13 @@ InferenceService::Reactor* InferenceService::RepositoryIndex(Context* context, c
 
 ::grpc::ServerBidiReactor<::grpc::ByteBuffer, ::grpc::ByteBuffer>*
 InferenceService::ModelStreamInfer(Context* context) {
+  const CallStart start = StartOf(*context);
   constexpr std::string_view kCountedAs = "ModelStreamInfer/stream";
   absl::Status status = service_.Admit(kCountedAs, *context).status();
   if (status.ok()) {
     status = absl::UnimplementedError("this server does not have ModelStreamInfer; use ModelInfer");
   }
-  service_.CountRpc(kCountedAs, status.code());
+  service_.CountRpc(kCountedAs, status.code(), start);
   return new RefusedStream(ToGrpcStatus(status, RefusalReason::kNone, *context));
 }
 

@@ -39,7 +39,7 @@ class ReflectionStream final : public ::grpc::ServerBidiReactor<Bytes, Bytes>,
   void End(const absl::Status& status) override {
     MutexLock lock(mutex_);
     if (std::exchange(ended_, true)) return;
-    service_.CountRpc(kCountedAs, status.code());
+    service_.CountRpc(kCountedAs, status.code(), start_);
     Finish(ToGrpcStatus(status, RefusalReason::kNone, *context_));
   }
 
@@ -72,6 +72,7 @@ class ReflectionStream final : public ::grpc::ServerBidiReactor<Bytes, Bytes>,
   ServiceContext& service_;
   const ReflectionAnswers& answers_;
   ::grpc::CallbackServerContext* const context_;
+  const CallStart start_ = StartOf(*context_);
   Bytes incoming_;                          // gRPC's between StartRead and OnReadDone, then ours
   Bytes outgoing_;                          // ours until StartWrite, then gRPC's until OnWriteDone
   std::shared_ptr<ReflectionStream> self_;  // gRPC's share, dropped in OnDone

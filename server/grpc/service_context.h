@@ -10,12 +10,15 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "grpcpp/server_context.h"
+#include "server/grpc/call_start.h"
 #include "server/request/observer.h"
 #include "server/request/open_calls.h"
 #include "server/request/serving_core.h"
 #include "server/security/access_control.h"
 
 namespace reprise::server::grpc {
+
+inline constexpr std::string_view kProtocol = "grpc";  // in what is reported
 
 // Outlives the services and every call. The members are constant or thread-safe.
 struct ServiceContext {
@@ -34,9 +37,19 @@ struct ServiceContext {
 
   bool Ready() const { return !draining.load(std::memory_order_acquire) && core.Ready(); }
 
-  // Every call that reached a service is reported here, once.
-  void CountRpc(std::string_view method, absl::StatusCode code) {
-    observer.OnRpcFinished({.protocol = "grpc", .method = method, .code = code});
+  // Every call that reached a service is reported here, once; an inference without its trace,
+  // which belongs to its InferenceOutcome.
+  void CountRpc(std::string_view method, absl::StatusCode code, const CallStart& start) {
+    observer.OnRpcFinished({.protocol = kProtocol,
+                            .method = method,
+                            .code = code,
+                            .arrival = start.arrival,
+                            .trace = &start.trace});
+  }
+  void CountInference(std::string_view method, absl::StatusCode code,
+                      SteadyClock::time_point arrival) {
+    observer.OnRpcFinished(
+        {.protocol = kProtocol, .method = method, .code = code, .arrival = arrival});
   }
   // The name of the caller's token, empty where none is needed. Unauthenticated or PermissionDenied
   // when the caller may not call `method`, a name as it is counted; ResourceExhausted when its

@@ -17,11 +17,12 @@ absl::Status ReceiveMessage(const ServiceContext& service, const ::grpc::ByteBuf
 }
 
 ::grpc::ServerUnaryReactor* FinishUnary(ServiceContext& service, std::string_view method,
-                                        absl::Status status, const google::protobuf::Message& reply,
+                                        const CallStart& start, absl::Status status,
+                                        const google::protobuf::Message& reply,
                                         ::grpc::CallbackServerContext* context,
                                         ::grpc::ByteBuffer* response) {
   if (status.ok()) status = SerializeMessage(reply, service.max_send_bytes, response);
-  service.CountRpc(method, status.code());
+  service.CountRpc(method, status.code(), start);
   ::grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
   reactor->Finish(ToGrpcStatus(status, RefusalReason::kNone, *context));
   return reactor;
@@ -29,12 +30,13 @@ absl::Status ReceiveMessage(const ServiceContext& service, const ::grpc::ByteBuf
 
 ::grpc::ServerUnaryReactor* AnswerNotBuilt(ServiceContext& service, std::string_view method,
                                            ::grpc::CallbackServerContext* context) {
+  const CallStart start = StartOf(*context);
   absl::Status status = service.Admit(method, *context).status();
   if (status.ok()) {
     status =
         absl::UnimplementedError(absl::StrCat("this server does not have ", std::string(method)));
   }
-  service.CountRpc(method, status.code());
+  service.CountRpc(method, status.code(), start);
   ::grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
   reactor->Finish(ToGrpcStatus(status, RefusalReason::kNone, *context));
   return reactor;

@@ -18,7 +18,8 @@ absl::Status ReceiveMessage(const ServiceContext& service, const ::grpc::ByteBuf
 
 // Serializes `reply` when `status` is OK, counts the call under `method` and finishes it.
 ::grpc::ServerUnaryReactor* FinishUnary(ServiceContext& service, std::string_view method,
-                                        absl::Status status, const google::protobuf::Message& reply,
+                                        const CallStart& start, absl::Status status,
+                                        const google::protobuf::Message& reply,
                                         ::grpc::CallbackServerContext* context,
                                         ::grpc::ByteBuffer* response);
 
@@ -28,12 +29,13 @@ template <typename Request, typename Reply, typename Answer>
                                          ::grpc::CallbackServerContext* context,
                                          const ::grpc::ByteBuffer* bytes,
                                          ::grpc::ByteBuffer* response, Answer answer) {
+  const CallStart start = StartOf(*context);
   Request request;
   Reply reply;
   absl::Status status = service.Admit(method, *context).status();
   if (status.ok()) status = ReceiveMessage(service, *bytes, &request);
   if (status.ok()) status = answer(request, &reply);
-  return FinishUnary(service, method, std::move(status), reply, context, response);
+  return FinishUnary(service, method, start, std::move(status), reply, context, response);
 }
 
 // Unimplemented, for a method of the protocol that this server does not have.

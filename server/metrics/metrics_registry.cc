@@ -70,8 +70,16 @@ prometheus::Histogram& MetricsRegistry::Histogram(const MetricDefinition& defini
   return FamilyOf(histograms_, definition).Add(MakeLabels(definition, values), buckets);
 }
 
+void MetricsRegistry::Remove(const MetricDefinition& definition, prometheus::Counter* counter) {
+  FamilyOf(counters_, definition).Remove(counter);
+}
+
 void MetricsRegistry::Remove(const MetricDefinition& definition, prometheus::Gauge* gauge) {
   FamilyOf(gauges_, definition).Remove(gauge);
+}
+
+void MetricsRegistry::Remove(const MetricDefinition& definition, prometheus::Histogram* histogram) {
+  FamilyOf(histograms_, definition).Remove(histogram);
 }
 
 }  // namespace reprise::server::metrics

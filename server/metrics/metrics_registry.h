@@ -20,8 +20,8 @@ namespace reprise::server::metrics {
 using LabelValues = std::vector<std::string>;
 
 // Owns one family per catalogue row; all exist from the start, series appear as they are added.
-// Thread-safe. The references it hands out live as long as it does. Asking for a definition by the
-// wrong type, or with a number of label values that is not its own, is a bug.
+// Thread-safe. The references it hands out live until they are removed. Asking for a definition by
+// the wrong type, or with a number of label values that is not its own, is a bug.
 class MetricsRegistry {
  public:
   MetricsRegistry();
@@ -33,8 +33,10 @@ class MetricsRegistry {
   prometheus::Gauge& Gauge(const MetricDefinition& definition, const LabelValues& values = {});
   prometheus::Histogram& Histogram(const MetricDefinition& definition,
                                    const LabelValues& values = {});
-  // Takes a gauge series away; its reference must not be used afterwards.
+  // Takes a series away; its reference must not be used afterwards.
+  void Remove(const MetricDefinition& definition, prometheus::Counter* counter);
   void Remove(const MetricDefinition& definition, prometheus::Gauge* gauge);
+  void Remove(const MetricDefinition& definition, prometheus::Histogram* histogram);
 
   // What a scrape shows.
   std::shared_ptr<prometheus::Collectable> collectable() const { return registry_; }

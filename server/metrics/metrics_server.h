@@ -15,6 +15,7 @@ class Exposer;
 namespace reprise::server::metrics {
 
 struct MetricsServerOptions {
+  bool enabled = true;             // false: `serve` counts nothing and opens no port for it
   std::string host = "127.0.0.1";  // address to listen on; an IPv6 address without brackets
   int port = 8002;                 // 0..65535; 0: any free port
 };

@@ -24,6 +24,13 @@ void RaiseTo(prometheus::Gauge& gauge, std::int64_t value) {
   gauge.Set(std::max(gauge.Value(), static_cast<double>(value)));
 }
 
+double Avoided(std::int64_t exact, std::int64_t computed) {
+  return static_cast<double>(std::max<std::int64_t>(0, exact - computed));
+}
+
+// `part` of itself and `rest` together.
+double Share(double part, double rest) { return part == 0 ? 0 : part / (part + rest); }
+
 // Bytes that reuse saves whatever runs, for `tokens` tokens of activations.
 reuse::MemorySaved SavedBy(const engine::Model& model, std::int64_t tokens) {
   const int matrix_bytes = static_cast<int>(engine::SizeOf(engine::ElementType(model.precision())));
@@ -57,63 +64,68 @@ std::array<prometheus::Counter*, kCount> ModelSeries::Counters(const MetricDefin
   REPRISE_CHECK(values.size() == kCount);
   std::array<prometheus::Counter*, kCount> counters;
   for (std::size_t i = 0; i < kCount; ++i) {
-    counters[i] = &registry_.Counter(definition, With(values[i]));
+    counters[i] = &series_.Counter(definition, With(values[i]));
   }
   return counters;
 }
 
 ModelSeries::ModelSeries(MetricsRegistry& registry, std::string model, std::string version)
-    : registry_(registry),
+    : series_(registry),
       model_(std::move(model)),
       version_(std::move(version)),
-      refused_(Counters<kNumRefusals>(catalogue::kRefusedTotal)),
-      request_duration_(registry.Histogram(catalogue::kRequestDurationSeconds, {model_, version_})),
-      queue_duration_(registry.Histogram(catalogue::kQueueDurationSeconds, {model_, version_})),
-      deadline_slack_(registry.Histogram(catalogue::kDeadlineSlackSeconds, {model_, version_})),
+      outcomes_(registry, model_, version_),
+      request_duration_(series_.Histogram(catalogue::kRequestDurationSeconds, {model_, version_})),
+      queue_duration_(series_.Histogram(catalogue::kQueueDurationSeconds, {model_, version_})),
+      deadline_slack_(series_.Histogram(catalogue::kDeadlineSlackSeconds, {model_, version_})),
       engine_phase_seconds_(Counters<engine::kNumPhases>(catalogue::kEnginePhaseSecondsTotal)),
-      queue_{&registry.Gauge(catalogue::kQueueRequests, {model_, version_}),
-             &registry.Gauge(catalogue::kQueueRows, {model_, version_}),
-             &registry.Gauge(catalogue::kQueueTokens, {model_, version_}),
-             &registry.Gauge(catalogue::kQueueBytes, {model_, version_}),
-             &registry.Gauge(catalogue::kQueueScoreBytes, {model_, version_})},
-      queue_limit_{&registry.Gauge(catalogue::kQueueLimitRequests, {model_, version_}),
-                   &registry.Gauge(catalogue::kQueueLimitRows, {model_, version_}),
-                   &registry.Gauge(catalogue::kQueueLimitTokens, {model_, version_}),
-                   &registry.Gauge(catalogue::kQueueLimitBytes, {model_, version_}),
-                   &registry.Gauge(catalogue::kQueueLimitScoreBytes, {model_, version_})},
-      inflight_(registry.Gauge(catalogue::kInflightRequests, {model_, version_})),
-      batch_rows_(registry.Histogram(catalogue::kBatchRows, {model_, version_})),
-      batch_tokens_(registry.Histogram(catalogue::kBatchTokens, {model_, version_})),
-      sequence_tokens_(registry.Histogram(catalogue::kSequenceTokens, {model_, version_})),
+      queue_{&series_.Gauge(catalogue::kQueueRequests, {model_, version_}),
+             &series_.Gauge(catalogue::kQueueRows, {model_, version_}),
+             &series_.Gauge(catalogue::kQueueTokens, {model_, version_}),
+             &series_.Gauge(catalogue::kQueueBytes, {model_, version_}),
+             &series_.Gauge(catalogue::kQueueScoreBytes, {model_, version_})},
+      queue_limit_{&series_.Gauge(catalogue::kQueueLimitRequests, {model_, version_}),
+                   &series_.Gauge(catalogue::kQueueLimitRows, {model_, version_}),
+                   &series_.Gauge(catalogue::kQueueLimitTokens, {model_, version_}),
+                   &series_.Gauge(catalogue::kQueueLimitBytes, {model_, version_}),
+                   &series_.Gauge(catalogue::kQueueLimitScoreBytes, {model_, version_})},
+      inflight_(series_.Gauge(catalogue::kInflightRequests, {model_, version_})),
+      batch_rows_(series_.Histogram(catalogue::kBatchRows, {model_, version_})),
+      batch_tokens_(series_.Histogram(catalogue::kBatchTokens, {model_, version_})),
+      sequence_tokens_(series_.Histogram(catalogue::kSequenceTokens, {model_, version_})),
       batch_closed_(Counters<kNumCloseReasons>(catalogue::kBatchClosedTotal)),
-      tokens_(registry.Counter(catalogue::kTokensTotal, With("real"))),
-      strategy_stored_(registry.Counter(catalogue::kStrategyTotal, With("stored"))),
-      strategy_fused_(registry.Counter(catalogue::kStrategyTotal, With("fused"))),
-      multiply_adds_computed_(registry.Counter(catalogue::kMultiplyAddsTotal, With("computed"))),
-      multiply_adds_avoided_(registry.Counter(catalogue::kMultiplyAddsTotal, With("avoided"))),
-      busy_seconds_(registry.Counter(catalogue::kExecutorBusySecondsTotal, With("cpu"))),
-      score_buffer_live_(registry.Gauge(catalogue::kScoreBufferBytes, With("live"))),
-      score_buffer_peak_(registry.Gauge(catalogue::kScoreBufferBytes, With("peak"))),
-      score_buffer_capacity_(registry.Gauge(catalogue::kScoreBufferBytes, With("capacity"))),
-      saved_parameters_(registry.Gauge(catalogue::kMemorySavedBytes, With("parameters"))),
-      saved_activations_(registry.Gauge(catalogue::kMemorySavedBytes, With("activations"))),
-      saved_scores_(registry.Gauge(catalogue::kMemorySavedBytes, With("scores"))),
-      arena_used_(registry.Gauge(catalogue::kArenaBytes, {model_, version_, "cpu", "used"})),
+      tokens_(Counters<kNumWorkKinds>(catalogue::kTokensTotal)),
+      score_cells_(Counters<kNumWorkKinds>(catalogue::kScoreCellsTotal)),
+      batch_score_entries_(series_.Histogram(catalogue::kBatchScoreEntries, {model_, version_})),
+      batch_token_padding_(series_.Histogram(catalogue::kBatchPaddingRatio, With("tokens"))),
+      batch_score_padding_(series_.Histogram(catalogue::kBatchPaddingRatio, With("scores"))),
+      strategy_stored_(series_.Counter(catalogue::kStrategyTotal, With("stored"))),
+      strategy_fused_(series_.Counter(catalogue::kStrategyTotal, With("fused"))),
+      multiply_adds_computed_(series_.Counter(catalogue::kMultiplyAddsTotal, With("computed"))),
+      multiply_adds_avoided_(series_.Counter(catalogue::kMultiplyAddsTotal, With("avoided"))),
+      attention_flops_computed_(series_.Counter(catalogue::kAttentionFlopsTotal, With("computed"))),
+      attention_flops_avoided_(series_.Counter(catalogue::kAttentionFlopsTotal, With("avoided"))),
+      busy_seconds_(series_.Counter(catalogue::kExecutorBusySecondsTotal, With("cpu"))),
+      golden_mismatches_(series_.Counter(catalogue::kGoldenMismatchTotal, {model_, version_})),
+      score_buffer_live_(series_.Gauge(catalogue::kScoreBufferBytes, With("live"))),
+      score_buffer_peak_(series_.Gauge(catalogue::kScoreBufferBytes, With("peak"))),
+      score_buffer_capacity_(series_.Gauge(catalogue::kScoreBufferBytes, With("capacity"))),
+      saved_parameters_(series_.Gauge(catalogue::kMemorySavedBytes, With("parameters"))),
+      saved_activations_(series_.Gauge(catalogue::kMemorySavedBytes, With("activations"))),
+      saved_scores_(series_.Gauge(catalogue::kMemorySavedBytes, With("scores"))),
+      arena_used_(series_.Gauge(catalogue::kArenaBytes, {model_, version_, "cpu", "used"})),
       arena_capacity_(
-          registry.Gauge(catalogue::kArenaBytes, {model_, version_, "cpu", "capacity"})) {
+          series_.Gauge(catalogue::kArenaBytes, {model_, version_, "cpu", "capacity"})) {
   const std::span<const std::string_view> phases =
       catalogue::kPhaseDurationSeconds.labels.back().values;
   REPRISE_CHECK(phases.size() == kNumPhases);
   for (int phase = 0; phase < kNumPhases; ++phase) {
     phase_duration_[phase] =
-        &registry_.Histogram(catalogue::kPhaseDurationSeconds, With(phases[phase]));
+        &series_.Histogram(catalogue::kPhaseDurationSeconds, With(phases[phase]));
   }
 }
 
 void ModelSeries::Inference(const InferenceOutcome& outcome) {
-  if (outcome.refusal != RefusalReason::kNone) {
-    refused_[static_cast<std::size_t>(outcome.refusal) - 1]->Increment();
-  }
+  outcomes_.Count(outcome);
   if (outcome.has_deadline) {
     deadline_slack_.Observe(std::max(0.0, Seconds(outcome.deadline_slack)));
   }
@@ -137,12 +149,17 @@ void ModelSeries::Batch(const BatchOutcome& outcome) {
 }
 
 void ModelSeries::Report(const engine::ExecutionReport& report) {
-  tokens_.Increment(static_cast<double>(report.tokens));
+  CountWork(report);
   strategy_stored_.Increment(static_cast<double>(report.stored_groups));
   strategy_fused_.Increment(static_cast<double>(report.fused_groups));
   multiply_adds_computed_.Increment(static_cast<double>(report.multiply_adds));
-  multiply_adds_avoided_.Increment(static_cast<double>(
-      std::max<std::int64_t>(0, report.multiply_adds_exact - report.multiply_adds)));
+  multiply_adds_avoided_.Increment(Avoided(report.multiply_adds_exact, report.multiply_adds));
+  constexpr double kFlopsPerMultiplyAdd = 2;
+  attention_flops_computed_.Increment(kFlopsPerMultiplyAdd *
+                                      static_cast<double>(report.attention_multiply_adds));
+  attention_flops_avoided_.Increment(
+      kFlopsPerMultiplyAdd *
+      Avoided(report.attention_multiply_adds_exact, report.attention_multiply_adds));
   for (int phase = 0; phase < engine::kNumPhases; ++phase) {
     engine_phase_seconds_[phase]->Increment(1e-9 * static_cast<double>(report.phase_ns[phase]));
   }
@@ -165,11 +182,35 @@ void ModelSeries::Report(const engine::ExecutionReport& report) {
   }
 }
 
+// What ran, told apart from what ran beside it.
+void ModelSeries::CountWork(const engine::ExecutionReport& report) {
+  double entries = 0;
+  double calculated = 0;
+  double score_padding = 0;
+  for (const engine::ScoreCounts& counts : report.layer_scores) {
+    calculated += static_cast<double>(counts.computed + counts.recomputed);
+    entries += static_cast<double>(counts.computed + counts.recomputed + counts.reused);
+    score_padding += static_cast<double>(counts.padding);
+  }
+  const auto tokens = static_cast<double>(report.tokens);
+  const double token_padding = report.layer_scores.empty()
+                                   ? 0
+                                   : static_cast<double>(report.padding_rows) /
+                                         static_cast<double>(report.layer_scores.size());
+  tokens_[kReal]->Increment(tokens);
+  tokens_[kPadding]->Increment(token_padding);
+  score_cells_[kReal]->Increment(calculated);
+  score_cells_[kPadding]->Increment(score_padding);
+  batch_score_entries_.Observe(entries);
+  batch_token_padding_.Observe(Share(token_padding, tokens));
+  batch_score_padding_.Observe(Share(score_padding, calculated));
+}
+
 void ModelSeries::AddLayers(std::size_t count) {
   while (layers_.size() < count) {
     const auto series = [&](const char* source) {
-      return &registry_.Counter(catalogue::kScoresTotal,
-                                {model_, version_, absl::StrCat(layers_.size()), source});
+      return &series_.Counter(catalogue::kScoresTotal,
+                              {model_, version_, absl::StrCat(layers_.size()), source});
     };
     layers_.push_back({series("computed"), series("reused"), series("recomputed")});
   }
@@ -185,16 +226,18 @@ void ModelSeries::Queue(const QueueDepth& depth) {
   for (int i = 0; i < kNumQueueMeasures; ++i) queue_[i]->Set(static_cast<double>(values[i]));
 }
 
+void ModelSeries::GoldenMismatch() { golden_mismatches_.Increment(); }
+
 void ModelSeries::Inflight(std::int64_t requests) { inflight_.Set(static_cast<double>(requests)); }
 
 void ModelSeries::State(ModelState state) {
   const MutexLock lock(mutex_);
   if (state == ModelState::kUnloading) {
-    if (ready_ != nullptr) registry_.Remove(catalogue::kModelReady, ready_);
+    if (ready_ != nullptr) series_.Remove(catalogue::kModelReady, ready_);
     ready_ = nullptr;
     return;
   }
-  if (ready_ == nullptr) ready_ = &registry_.Gauge(catalogue::kModelReady, {model_, version_});
+  if (ready_ == nullptr) ready_ = &series_.Gauge(catalogue::kModelReady, {model_, version_});
   ready_->Set(state == ModelState::kReady ? 1 : 0);
 }
 
@@ -206,19 +249,20 @@ void ModelSeries::Ready(const ModelDescription& description, std::chrono::nanose
   for (int i = 0; i < kNumQueueMeasures; ++i) {
     queue_limit_[i]->Set(static_cast<double>(queue_limits[i]));
   }
-  registry_.Gauge(catalogue::kExecutors, With(description.device)).Set(limits.executors);
-  registry_.Gauge(catalogue::kModelLoadSeconds, {model_, version_}).Set(Seconds(load_time));
+  series_.Gauge(catalogue::kExecutors, With(description.device)).Set(limits.executors);
+  series_.Gauge(catalogue::kModelLoadSeconds, {model_, version_}).Set(Seconds(load_time));
 
   const engine::Model& model = *description.model;
-  registry_.Gauge(catalogue::kReusePlannedRatio, {model_, version_}).Set(ReuseRatio(model.plan()));
-  registry_
-      .Gauge(catalogue::kModelInfo,
-             {model_, version_, model.plan().name(), std::string(engine::Name(model.precision())),
-              description.device, description.strategy})
-      .Set(1);
+  series_.Gauge(catalogue::kReusePlannedRatio, {model_, version_}).Set(ReuseRatio(model.plan()));
   saved_parameters_.Set(static_cast<double>(SavedBy(model, 0).parameters));
 
   const MutexLock lock(mutex_);
+  // A version that was loaded anew may have another plan.
+  if (info_ != nullptr) series_.Remove(catalogue::kModelInfo, info_);
+  info_ = &series_.Gauge(catalogue::kModelInfo, {model_, version_, model.plan().name(),
+                                                 std::string(engine::Name(model.precision())),
+                                                 description.device, description.strategy});
+  info_->Set(1);
   activation_bytes_saved_per_token_ = static_cast<double>(SavedBy(model, 1).activations);
   AddLayers(static_cast<std::size_t>(model.config().num_layers));
 }

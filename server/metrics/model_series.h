@@ -10,14 +10,15 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
-#include "server/metrics/metrics_registry.h"
+#include "server/metrics/outcome_series.h"
+#include "server/metrics/series_set.h"
 #include "server/request/mutex.h"
 #include "server/request/observer.h"
 
 namespace reprise::server::metrics {
 
 // Thread-safe. `registry` must outlive it. Every series whose label values are known at
-// construction exists, at zero, from then on; those of layers from Ready.
+// construction exists, at zero, from then on; those of layers from Ready. All end with this.
 class ModelSeries {
  public:
   ModelSeries(MetricsRegistry& registry, std::string model, std::string version);
@@ -31,10 +32,11 @@ class ModelSeries {
   void Inflight(std::int64_t requests);
   void State(ModelState state);
   void Ready(const ModelDescription& description, std::chrono::nanoseconds load_time);
+  void GoldenMismatch();
 
  private:
   enum Phase { kDecode, kTokenize, kQueue, kForm, kCompute, kEncode, kNumPhases };
-  static constexpr int kNumRefusals = 10;      // RefusalReason without kNone
+  enum WorkKind { kReal, kPadding, kNumWorkKinds };
   static constexpr int kNumCloseReasons = 6;   // BatchCloseReason
   static constexpr int kNumQueueMeasures = 5;  // fields of QueueDepth
 
@@ -42,14 +44,15 @@ class ModelSeries {
   template <std::size_t kCount>
   std::array<prometheus::Counter*, kCount> Counters(const MetricDefinition& definition);
   void Report(const engine::ExecutionReport& report) ABSL_LOCKS_EXCLUDED(mutex_);
+  void CountWork(const engine::ExecutionReport& report);
   void AddLayers(std::size_t count) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
-  MetricsRegistry& registry_;
+  SeriesSet series_;
   const std::string model_;
   const std::string version_;
 
   // Constant after construction; the metrics themselves synchronise.
-  std::array<prometheus::Counter*, kNumRefusals> refused_;
+  OutcomeSeries outcomes_;
   prometheus::Histogram& request_duration_;
   prometheus::Histogram& queue_duration_;
   prometheus::Histogram& deadline_slack_;
@@ -62,12 +65,19 @@ class ModelSeries {
   prometheus::Histogram& batch_tokens_;
   prometheus::Histogram& sequence_tokens_;
   std::array<prometheus::Counter*, kNumCloseReasons> batch_closed_;
-  prometheus::Counter& tokens_;
+  std::array<prometheus::Counter*, kNumWorkKinds> tokens_;
+  std::array<prometheus::Counter*, kNumWorkKinds> score_cells_;
+  prometheus::Histogram& batch_score_entries_;
+  prometheus::Histogram& batch_token_padding_;
+  prometheus::Histogram& batch_score_padding_;
   prometheus::Counter& strategy_stored_;
   prometheus::Counter& strategy_fused_;
   prometheus::Counter& multiply_adds_computed_;
   prometheus::Counter& multiply_adds_avoided_;
+  prometheus::Counter& attention_flops_computed_;
+  prometheus::Counter& attention_flops_avoided_;
   prometheus::Counter& busy_seconds_;
+  prometheus::Counter& golden_mismatches_;
   prometheus::Gauge& score_buffer_live_;
   prometheus::Gauge& score_buffer_peak_;
   prometheus::Gauge& score_buffer_capacity_;
@@ -86,6 +96,7 @@ class ModelSeries {
   std::vector<LayerScores> layers_ ABSL_GUARDED_BY(mutex_);
   double activation_bytes_saved_per_token_ ABSL_GUARDED_BY(mutex_) = 0;
   prometheus::Gauge* ready_ ABSL_GUARDED_BY(mutex_) = nullptr;  // null after a deliberate unload
+  prometheus::Gauge* info_ ABSL_GUARDED_BY(mutex_) = nullptr;   // null until the first Ready
 };
 
 }  // namespace reprise::server::metrics

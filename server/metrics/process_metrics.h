@@ -9,8 +9,8 @@
 
 namespace reprise::server::metrics {
 
-// The process_* rows of the catalogue. Thread-safe. A figure that the kernel does not give (no
-// /proc mounted) is left out of the scrape.
+// The process_* rows of the catalogue. Thread-safe. A figure that
+// the kernel does not give (no /proc mounted) is left out of the scrape.
 class ProcessMetrics : public prometheus::Collectable {
  public:
   std::vector<prometheus::MetricFamily> Collect() const override;

@@ -77,6 +77,7 @@ void Servable::Shutdown() {
 void Servable::Infer(std::unique_ptr<InferenceRequest> request) {
   auto pending = std::make_unique<BatchRequest>();
   pending->request = std::move(request);
+  pending->request->progress->Found(description_.version);
   pipeline::NamedInputs inputs;
   if (Verdict verdict = Prepare(pending.get(), &inputs); !verdict.ok()) {
     Answer(std::move(pending), std::move(verdict.status), verdict.reason);
@@ -116,6 +117,7 @@ void Servable::InferIds(Pending pending, const pipeline::NamedInputs& inputs, Qu
   pending->queued = clock_.Now();
   Verdict verdict = ledger_.Enter(cost, &pending->ticket);
   if (!verdict.ok()) return Answer(std::move(pending), std::move(verdict.status), verdict.reason);
+  pending->request->progress->Reach(&RequestSteps::queued, pending->queued);
   Queue(std::move(pending));
 }
 
@@ -123,6 +125,7 @@ void Servable::InferText(Pending pending, const pipeline::NamedInputs& inputs, Q
   pending->queued = clock_.Now();
   Verdict verdict = ledger_.Enter(cost, &pending->ticket);
   if (!verdict.ok()) return Answer(std::move(pending), std::move(verdict.status), verdict.reason);
+  pending->request->progress->Reach(&RequestSteps::queued, pending->queued);
   pipeline::TokenizeJob job;
   job.text_input = inputs.text - pending->request->inputs.data();
   job.request = std::move(pending->request);
@@ -133,6 +136,7 @@ void Servable::InferText(Pending pending, const pipeline::NamedInputs& inputs, Q
     pending->tokenize = spent;
     if (rows.ok()) {
       pending->rows = *std::move(rows);
+      pending->request->progress->Reach(&RequestSteps::tokenized, clock_.Now());
       EnterTokenized(std::move(pending));
       return;
     }

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "server/request/request_progress.h"
 #include "server/request/tensor.h"
 
 namespace reprise::server {
@@ -76,6 +77,7 @@ struct InferenceRequest {
   SteadyClock::time_point arrival = SteadyClock::now();
   SteadyClock::time_point deadline = SteadyClock::time_point::max();
   std::shared_ptr<Cancellation> cancellation = std::make_shared<Cancellation>();
+  std::shared_ptr<RequestProgress> progress = std::make_shared<RequestProgress>();
   InferenceCallback done;  // called exactly once, on any thread, never under a lock of the server
 };
 

@@ -80,7 +80,7 @@ class Server:
     def await_listening(self):
         line = self.await_log("listening")
         self.grpc_port = line["grpc_port"]
-        self.metrics_port = line["metrics_port"]
+        self.metrics_port = line.get("metrics_port")  # none with --no-metrics
         self.health_port = line.get("health_port")
         return self
 

@@ -20,6 +20,7 @@ REQUESTS = [[5], [3, 7], [48]]  # the lengths of the rows of each request that i
 ROWS = [length for request in REQUESTS for length in request]
 TOKENS = sum(ROWS)
 SQUARES = sum(length**2 for length in ROWS)
+PADDING_ROWS = sum(-sum(lengths) % 16 for lengths in REQUESTS)  # each is a batch
 
 LAYERS, HEADS = TINY_CONFIG["num_hidden_layers"], TINY_CONFIG["num_attention_heads"]
 HIDDEN = TINY_CONFIG["hidden_size"]
@@ -146,7 +147,7 @@ def test_durations_count_answered_requests_and_batches(page, model):
 @pytest.mark.parametrize("model", MODELS)
 def test_histogram_buckets_are_cumulative_and_end_at_the_count(page, model):
     for metric in CATALOGUE["metrics"]:
-        if metric["type"] != "histogram" or "phase" in metric["labels"]:
+        if metric["type"] != "histogram" or metric["labels"] != ["model", "version"]:
             continue
         buckets = page.matching(metric["name"] + "_bucket", model=model, version="1")
         edges = CATALOGUE["bucket_sets"][metric["buckets"]]
@@ -164,7 +165,9 @@ def test_batches_count_real_rows_and_tokens(page, model):
     assert (value("batch_rows_count"), value("batch_rows_sum")) == (len(REQUESTS), len(ROWS))
     assert (value("batch_tokens_count"), value("batch_tokens_sum")) == (len(REQUESTS), TOKENS)
     assert (value("sequence_tokens_count"), value("sequence_tokens_sum")) == (len(ROWS), TOKENS)
-    assert value("tokens_total") == TOKENS
+    for kind, tokens in (("real", TOKENS), ("padding", PADDING_ROWS)):
+        counted = page.value("reprise_tokens_total", model=model, version="1", kind=kind)
+        assert counted == tokens, kind
     assert page.total("reprise_batch_closed_total", model=model) == len(REQUESTS)
 
 
@@ -310,3 +313,11 @@ def test_unknown_models_share_one_series(server, stub):
     page = Scrape(server.metrics_port)
     models = {s.labels["model"] for s in page.samples if "model" in s.labels}
     assert not any(model.startswith("nobody") for model in models)
+
+
+def test_without_metrics_calls_are_answered_all_the_same(start_server, tiny_repository):
+    server = start_server(tiny_repository, "--no-metrics").await_ready()
+    assert server.metrics_port is None
+    with server.open_channel() as channel:
+        send_rows(service_pb2_grpc.GRPCInferenceServiceStub(channel), "tiny", [3])
+    server.stop()

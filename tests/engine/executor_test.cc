@@ -3,6 +3,8 @@
 #include <limits>
 
 #include "engine/architectures/bert_cost.h"
+#include "engine/memory/buffer.h"
+#include "engine/ops/attention.h"
 #include "tests/engine/tiny_model.h"
 #include "tests/status_matchers.h"
 
@@ -106,6 +108,32 @@ TEST_F(ExecutorTest, ReportCountsTheMultiplyAddsOfEachSequence) {
   }
   EXPECT_EQ(executor_->report().multiply_adds, reused);
   EXPECT_EQ(executor_->report().multiply_adds_exact, all);
+}
+
+TEST_F(ExecutorTest, ReportTellsTheAttentionProductsApart) {
+  ASSERT_OK(Run({0, 3, 10}, std::vector<std::int32_t>(10, 1)));
+  const architectures::BertConfig config = TinyConfig();
+  const std::int64_t entries = config.num_layers * config.num_heads * (9 + 49);
+  const std::int64_t reused = 2 * 2 * (9 + 49);  // 2 heads in 2 layers, stored
+  const ExecutionReport& report = executor_->report();
+  EXPECT_EQ(report.attention_multiply_adds_exact, 2 * entries * config.head_dim());
+  EXPECT_EQ(report.attention_multiply_adds, (2 * entries - reused) * config.head_dim());
+}
+
+TEST_F(ExecutorTest, ReportCountsWhatRanBesideTheTokens) {
+  ASSERT_OK(Run({0, 3, 10}, std::vector<std::int32_t>(10, 1)));
+  const architectures::BertConfig config = TinyConfig();
+  const ExecutionReport& report = executor_->report();
+  EXPECT_EQ(report.padding_rows, config.num_layers * (16 - 10));
+  const std::int64_t step =
+      ops::Attention({.head_dim = config.head_dim(), .max_seq_len = 12}).key_step();
+  std::int64_t padding = 0;
+  for (const std::int64_t n : {3, 7}) padding += n * (memory::AlignUp(n, step) - n);
+  ASSERT_GT(padding, 0);
+  for (int layer = 0; layer < config.num_layers; ++layer) {
+    const auto computed = static_cast<std::int64_t>(config.plan.computed_heads(layer).size());
+    EXPECT_EQ(report.layer_scores[layer].padding, computed * padding) << layer;
+  }
 }
 
 TEST_F(ExecutorTest, ReportSumsToTheExactRunsScores) {

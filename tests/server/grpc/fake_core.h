@@ -91,6 +91,7 @@ class FakeCore final : public ServingCore {
   ModelDescription& description() { return description_; }
 
   void Infer(std::unique_ptr<InferenceRequest> request) override {
+    if (request->model_name == description_.name) request->progress->Found(description_.version);
     Handler handler;
     {
       MutexLock lock(mutex_);

@@ -61,6 +61,45 @@ TEST_F(InferenceCallTest, TellsTheCoreThatTheCallerHasGone) {
   EXPECT_TRUE(core_.TakeHeld()[0]->cancellation->cancelled());
 }
 
+TEST_F(InferenceCallTest, AFailureKnowsItsVersionOnceTheCoreHasFoundIt) {
+  core_.SetHandler([](std::unique_ptr<InferenceRequest> request) {
+    request->done(absl::ResourceExhaustedError("the queue is full"), RefusalReason::kQueueRows);
+  });
+  inference::ModelInferResponse response;
+  EXPECT_EQ(Infer(InferRequest(), &response).error_code(), ::grpc::RESOURCE_EXHAUSTED);
+  inference::ModelInferRequest unknown = InferRequest();
+  unknown.set_model_name("nobody");
+  Infer(unknown, &response);
+  const auto inferences = observer_.inferences();
+  ASSERT_EQ(inferences.size(), 2u);
+  EXPECT_EQ(inferences[0].version, "3");
+  EXPECT_EQ(inferences[1].version, "");
+}
+
+TEST_F(InferenceCallTest, ADeadlineIsARefusalOnlyWhereTheRequestDidNotRun) {
+  core_.Hold();
+  const auto call_until_late = [&](bool run) {
+    ::grpc::ClientContext context;
+    context.set_deadline(std::chrono::system_clock::now() + milliseconds(200));
+    inference::ModelInferResponse response;
+    std::thread caller([&] {
+      EXPECT_EQ(inference_->ModelInfer(&context, InferRequest(), &response).error_code(),
+                ::grpc::StatusCode::DEADLINE_EXCEEDED);
+    });
+    EXPECT_TRUE(Eventually([&] { return core_.held() == 1; }));
+    const auto held = core_.TakeHeld();
+    if (run) held[0]->progress->Join(/*batch=*/7, SteadyClock::now());
+    caller.join();
+    const std::size_t expected = run ? 2 : 1;
+    EXPECT_TRUE(Eventually([&] { return observer_.inferences().size() == expected; }));
+    return observer_.inferences().back().outcome;
+  };
+  EXPECT_EQ(call_until_late(false).refusal, RefusalReason::kDeadline);
+  const InferenceOutcome ran = call_until_late(true);
+  EXPECT_EQ(ran.refusal, RefusalReason::kNone);
+  EXPECT_EQ(ran.steps.batch, 7);
+}
+
 // Answers and cancellations of the same calls at the same moment, from different threads.
 TEST_F(InferenceCallTest, EndsOnceWhoeverComesFirst) {
   constexpr int kCalls = 2000;

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <map>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -31,7 +32,8 @@ class MetricsObserverTest : public ::testing::Test {
   MetricsObserverTest() { observer_.OnModelState("demo", "1", ModelState::kLoading, ""); }
 
   MetricsRegistry registry_;
-  MetricsObserver observer_{registry_, {.version = "0.1.0", .commit = "abc"}};
+  MetricsObserver observer_{registry_,
+                            {.version = "0.1.0", .commit = "abc", .memory_limit_bytes = 4096}};
 };
 
 InferenceOutcome Answered() {
@@ -200,6 +202,34 @@ TEST_F(MetricsObserverTest, EachCloseReasonHasItsSeries) {
   }
 }
 
+TEST_F(MetricsObserverTest, PaddingIsToldFromWork) {
+  engine::ExecutionReport report = Report();  // 3 layers, 120 tokens
+  report.padding_rows = 3 * 8;
+  report.layer_scores = {{.computed = 100, .padding = 60},
+                         {.computed = 30, .reused = 70, .padding = 20},
+                         {.recomputed = 100, .padding = 70}};
+  observer_.OnBatchFinished(Batch(&report));
+  EXPECT_EQ(CounterValue(registry_, "reprise_tokens_total", Demo("kind", "real")), 120);
+  EXPECT_EQ(CounterValue(registry_, "reprise_tokens_total", Demo("kind", "padding")), 8);
+  EXPECT_EQ(CounterValue(registry_, "reprise_score_cells_total", Demo("kind", "real")), 230);
+  EXPECT_EQ(CounterValue(registry_, "reprise_score_cells_total", Demo("kind", "padding")), 150);
+  EXPECT_EQ(HistogramOf(registry_, "reprise_batch_score_entries", kDemo).sum, 300);
+  EXPECT_DOUBLE_EQ(HistogramOf(registry_, "reprise_batch_padding_ratio", Demo("of", "tokens")).sum,
+                   8.0 / 128);
+  EXPECT_DOUBLE_EQ(HistogramOf(registry_, "reprise_batch_padding_ratio", Demo("of", "scores")).sum,
+                   150.0 / 380);
+}
+
+TEST_F(MetricsObserverTest, AttentionFlopsAreTwoForEachMultiplyAdd) {
+  engine::ExecutionReport report = Report();
+  report.attention_multiply_adds = 30;
+  report.attention_multiply_adds_exact = 40;
+  observer_.OnBatchFinished(Batch(&report));
+  const char* name = "reprise_attention_flops_total";
+  EXPECT_EQ(CounterValue(registry_, name, Demo("kind", "computed")), 60);
+  EXPECT_EQ(CounterValue(registry_, name, Demo("kind", "avoided")), 20);
+}
+
 TEST_F(MetricsObserverTest, ScoresCountPerLayerAndSource) {
   const engine::ExecutionReport report = Report();
   observer_.OnBatchFinished(Batch(&report));
@@ -331,30 +361,134 @@ TEST_F(MetricsObserverTest, SavedBytesAreThoseOfTheProjectionsThatReuseLeavesOut
             2 * 2 * 64 * 4 * 120);
 }
 
-TEST_F(MetricsObserverTest, NamesThatNoModelHasShareOneSetOfSeries) {
-  const auto series_count = [&] {
-    std::size_t count = 0;
-    for (const auto& family : registry_.collectable()->Collect()) count += family.metric.size();
-    return count;
+std::size_t SeriesCount(const MetricsRegistry& registry) {
+  std::size_t count = 0;
+  for (const auto& family : registry.collectable()->Collect()) count += family.metric.size();
+  return count;
+}
+
+// The names of the families that have a series with these two labels.
+std::set<std::string> FamiliesOf(const MetricsRegistry& registry, const std::string& model,
+                                 const std::string& version) {
+  std::set<std::string> names;
+  for (const auto& family : registry.collectable()->Collect()) {
+    if (FindSeries(registry, family.name, {{"model", model}, {"version", version}})) {
+      names.insert(family.name);
+    }
+  }
+  return names;
+}
+
+const std::set<std::string> kOutcomes = {"reprise_inferences_total", "reprise_refused_total"};
+
+TEST_F(MetricsObserverTest, InferencesCountByCode) {
+  observer_.OnInferenceFinished(Answered());
+  observer_.OnInferenceFinished(Refused("demo", "1", RefusalReason::kQueueRows));
+  InferenceOutcome odd = Answered();
+  odd.code = static_cast<absl::StatusCode>(99);
+  observer_.OnInferenceFinished(odd);
+  const auto count = [&](const std::string& code) {
+    return CounterValue(registry_, "reprise_inferences_total", Demo("code", code));
   };
-  const std::size_t before = series_count();
+  EXPECT_EQ(count("OK"), 1);
+  EXPECT_EQ(count("RESOURCE_EXHAUSTED"), 1);
+  EXPECT_EQ(count("UNKNOWN"), 1);
+  EXPECT_EQ(count("CANCELLED"), 0);
+}
+
+TEST_F(MetricsObserverTest, NamesThatNoModelHasShareSeriesOfOutcomesAlone) {
+  const std::size_t before = SeriesCount(registry_);
   for (int i = 0; i < 100; ++i) {
     const std::string name = "guess-" + std::to_string(i);
     observer_.OnInferenceFinished(Refused(name, "", RefusalReason::kInvalid));
+    observer_.OnQueueDepth(name, "1", {.requests = 1});
   }
-  EXPECT_EQ(series_count(), before);
+  EXPECT_EQ(SeriesCount(registry_), before);
   EXPECT_EQ(CounterValue(registry_, "reprise_refused_total",
                          {{"model", "_unknown"}, {"reason", "invalid"}}),
             100);
+  EXPECT_EQ(CounterValue(registry_, "reprise_inferences_total",
+                         {{"model", "_unknown"}, {"code", "RESOURCE_EXHAUSTED"}}),
+            100);
+  EXPECT_EQ(FamiliesOf(registry_, "_unknown", ""), kOutcomes);
 }
 
-TEST_F(MetricsObserverTest, VersionsThatAKnownModelLacksShareTheEmptyVersion) {
+TEST_F(MetricsObserverTest, VersionsThatAKnownModelLacksShareSeriesOfOutcomesAlone) {
+  EXPECT_EQ(FamiliesOf(registry_, "demo", ""), kOutcomes) << "they start at zero";
+  const std::size_t before = SeriesCount(registry_);
   for (const char* version : {"7", "8", ""}) {
     observer_.OnInferenceFinished(Refused("demo", version, RefusalReason::kInvalid));
   }
   EXPECT_EQ(CounterValue(registry_, "reprise_refused_total",
                          {{"model", "demo"}, {"version", ""}, {"reason", "invalid"}}),
             3);
+  EXPECT_EQ(SeriesCount(registry_), before);
+}
+
+TEST_F(MetricsObserverTest, AVersionsSeriesEndWhenItIsUnloaded) {
+  observer_.OnModelReady(ReuseModel(), milliseconds(1));
+  observer_.OnInferenceFinished(Answered());
+  observer_.OnModelState("demo", "2", ModelState::kReady, "");
+  observer_.OnModelState("demo", "1", ModelState::kUnloading, "");
+  EXPECT_FALSE(FindSeries(registry_, "reprise_model_ready", kDemo));
+  EXPECT_TRUE(FindSeries(registry_, "reprise_batch_rows", kDemo)) << "it still answers";
+  observer_.OnModelUnloaded("demo", "1");
+  EXPECT_EQ(FamiliesOf(registry_, "demo", "1"), std::set<std::string>{});
+  EXPECT_FALSE(FamiliesOf(registry_, "demo", "2").empty());
+  observer_.OnInferenceFinished(Answered());  // a straggler
+  EXPECT_EQ(FamiliesOf(registry_, "demo", "1"), std::set<std::string>{});
+  EXPECT_EQ(CounterValue(registry_, "reprise_inferences_total",
+                         {{"model", "demo"}, {"version", ""}, {"code", "OK"}}),
+            1);
+  observer_.OnModelState("demo", "1", ModelState::kLoading, "");
+  EXPECT_EQ(CounterValue(registry_, "reprise_inferences_total", Demo("code", "OK")), 0);
+}
+
+TEST_F(MetricsObserverTest, LoadingAndUnloadingForEverAddsNoSeries) {
+  observer_.OnModelReady(ReuseModel(), milliseconds(1));
+  const std::size_t before = SeriesCount(registry_);
+  for (int version = 2; version < 30; ++version) {
+    observer_.OnModelState("demo", std::to_string(version), ModelState::kReady, "");
+    observer_.OnModelState("demo", std::to_string(version), ModelState::kUnloading, "");
+    observer_.OnModelUnloaded("demo", std::to_string(version));
+    observer_.OnModelReady(ReuseModel(), milliseconds(1));  // version 1, loaded anew
+  }
+  EXPECT_EQ(SeriesCount(registry_), before);
+}
+
+TEST_F(MetricsObserverTest, AModelOfTwelveLayersHasFewerThan2000Lines) {
+  observer_.OnModelReady(ReuseModel(), milliseconds(1));
+  engine::ExecutionReport report = Report();
+  report.layer_scores.resize(12);
+  observer_.OnBatchFinished(Batch(&report));
+  std::size_t lines = 0;
+  for (const auto& family : registry_.collectable()->Collect()) {
+    for (const prometheus::ClientMetric& metric : family.metric) {
+      for (const auto& label : metric.label) {
+        if (label.name != "model" || label.value != "demo") continue;
+        const bool histogram = family.type == prometheus::MetricType::Histogram;
+        lines += histogram ? metric.histogram.bucket.size() + 2 : 1;
+      }
+    }
+  }
+  EXPECT_GT(lines, 100u);
+  EXPECT_LT(lines, 2000u);
+}
+
+TEST_F(MetricsObserverTest, LoadsGivenUpForAnswersThatDifferAreCounted) {
+  observer_.OnGoldenMismatch("demo", "1");
+  EXPECT_EQ(CounterValue(registry_, "reprise_golden_mismatch_total", kDemo), 1);
+}
+
+TEST_F(MetricsObserverTest, SpansCountByTheirFate) {
+  const std::map<SpanFate, std::string> fates = {{SpanFate::kWritten, "written"},
+                                                 {SpanFate::kQueueFull, "queue_full"},
+                                                 {SpanFate::kWriteFailed, "write_failed"}};
+  std::int64_t expected = 0;
+  for (const auto& [fate, label] : fates) {
+    observer_.OnSpans(fate, ++expected, "");
+    EXPECT_EQ(CounterValue(registry_, "reprise_trace_spans_total", {{"fate", label}}), expected);
+  }
 }
 
 TEST_F(MetricsObserverTest, DrainingIsSetOnce) {
@@ -368,6 +502,10 @@ TEST_F(MetricsObserverTest, BuildInfoNamesReleaseAndCommit) {
             1);
 }
 
+TEST_F(MetricsObserverTest, TheMemoryLimitIsToldFromTheStart) {
+  EXPECT_EQ(GaugeValue(registry_, "reprise_memory_limit_bytes"), 4096);
+}
+
 TEST_F(MetricsObserverTest, EventsOfManyThreadsAreAllCounted) {
   const engine::ExecutionReport report = Report();
   std::vector<std::thread> threads;
@@ -378,12 +516,14 @@ TEST_F(MetricsObserverTest, EventsOfManyThreadsAreAllCounted) {
         observer_.OnInferenceFinished(Answered());
         observer_.OnBatchFinished(Batch(&report));
         observer_.OnModelState(other, "1", ModelState::kReady, "");
+        observer_.OnInflight(other, "1", n);
+        if (n % 20 == 0) observer_.OnModelUnloaded(other, "1");
       }
     });
   }
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(HistogramOf(registry_, "reprise_request_duration_seconds", kDemo).count, 800);
-  EXPECT_EQ(CounterValue(registry_, "reprise_tokens_total", kDemo), 800 * 120);
+  EXPECT_EQ(CounterValue(registry_, "reprise_tokens_total", Demo("kind", "real")), 800 * 120);
 }
 
 }  // namespace
