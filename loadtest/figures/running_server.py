@@ -11,7 +11,7 @@ class RunningServer:
 
     def __init__(self, binary, repository, *flags, cores=None, env=None):
         command = [str(binary), "serve", "--model-repository", str(repository), "--lame-duck-secs", "0"]
-        command += ["--grpc-port", "0", "--metrics-port", "0", *map(str, flags)]
+        command += ["--grpc-port", "0", "--no-http", "--metrics-port", "0", *map(str, flags)]
         self._process = subprocess.Popen(
             command, stderr=subprocess.PIPE, text=True, env=env, preexec_fn=lambda: bind(cores)
         )

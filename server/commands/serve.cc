@@ -23,6 +23,7 @@
 #include "server/config/memory_limit.h"
 #include "server/config/server_options.h"
 #include "server/grpc/grpc_server.h"
+#include "server/http/http_server.h"
 #include "server/metrics/metrics_observer.h"
 #include "server/metrics/metrics_registry.h"
 #include "server/metrics/metrics_server.h"
@@ -60,6 +61,7 @@ struct Server {
   std::unique_ptr<repository::ServingCoreImpl> core;
   std::unique_ptr<metrics::MetricsServer> metrics_server;
   std::unique_ptr<grpc::GrpcServer> grpc_server;
+  std::unique_ptr<http::HttpServer> http_server;  // null without HTTP
 };
 
 // What the rooms report goes to metrics and log, and where asked for to the trace file.
@@ -107,6 +109,7 @@ void LogListening(const ServerOptions& options, const Server& server) {
   config::LogFields fields = {{"host", options.grpc.host},
                               {"grpc_port", server.grpc_server->port()}};
   if (server.metrics_server != nullptr) fields["metrics_port"] = server.metrics_server->port();
+  if (server.http_server != nullptr) fields["http_port"] = server.http_server->port();
   if (const auto health_port = server.grpc_server->health_port()) {
     fields["health_port"] = *health_port;
   }
@@ -141,6 +144,13 @@ absl::StatusOr<std::unique_ptr<Server>> OpenPorts(const ServerOptions& options,
       grpc::GrpcServer::Start(
           config::GrpcOptions(options), *server->core, *server->observer,
           [core = server->core.get()] { return core->Alive(); }, server->security->guards()));
+  if (config::OpensHttp(options)) {
+    REPRISE_ASSIGN_OR_RETURN(server->http_server,
+                             http::HttpServer::Start(
+                                 config::HttpOptions(options), *server->core, *server->observer,
+                                 [core = server->core.get()] { return core->Alive(); },
+                                 server->security->guards().access));
+  }
   LogListening(options, *server);
   return server;
 }
@@ -160,21 +170,30 @@ std::optional<int> WaitWhileLoading(Server& server, StopSignals& signals, absl::
   }
 }
 
+// One step of stopping, for both protocols.
+template <typename Step>
+void ForEachProtocol(Server& server, Step step) {
+  step(*server.grpc_server);
+  if (server.http_server != nullptr) step(*server.http_server);
+}
+
 // Serves on while health says no, then lets what is under way finish. Whether all of it did.
 bool Drain(Server& server, const config::ShutdownOptions& options, int signal) {
   LogInfo("stopping", {{"signal", signal == SIGINT ? "SIGINT" : "SIGTERM"}});
   server.core->StartLameDuck();
-  server.grpc_server->BeginDrain();
+  ForEachProtocol(server, [](auto& protocol) { protocol.BeginDrain(); });
   if (signal != SIGINT) std::this_thread::sleep_for(options.lame_duck);
   server.core->CloseGate();
-  server.grpc_server->RefuseNew();
+  ForEachProtocol(server, [](auto& protocol) { protocol.RefuseNew(); });
   const SteadyClock::time_point deadline = SteadyClock::now() + options.exit_timeout;
-  const bool idle = server.grpc_server->WaitUntilIdle(deadline) && server.core->AwaitIdle(deadline);
+  bool idle = true;
+  ForEachProtocol(server, [&](auto& protocol) { idle = protocol.WaitUntilIdle(deadline) && idle; });
+  idle = server.core->AwaitIdle(deadline) && idle;
   if (!idle) {
     LogWarning("ending requests under way with UNAVAILABLE",
                {{"exit_timeout_secs", options.exit_timeout.count()}});
   }
-  server.grpc_server->Shutdown(deadline);
+  ForEachProtocol(server, [&](auto& protocol) { protocol.Shutdown(deadline); });
   server.core->Shutdown();
   LogInfo("stopped");
   return idle;
@@ -192,7 +211,7 @@ ExitStatus ServeUntilStopped(Server& server, const ServerOptions& options, StopS
                  {{"first_failure", std::string(loaded.message())}});
     } else {
       LogError("stopped because a model did not load", {{"reason", std::string(loaded.message())}});
-      server.grpc_server->Shutdown(SteadyClock::now());
+      ForEachProtocol(server, [](auto& protocol) { protocol.Shutdown(SteadyClock::now()); });
       server.core->Shutdown();
       return kExitFailed;
     }
@@ -232,7 +251,7 @@ ExitStatus Serve(const ServerOptions& options) {
 
 void AddServeCommand(CLI::App& app, int* exit_status) {
   CLI::App* command = app.add_subcommand(
-      "serve", "Answer inference requests over gRPC until told to stop (SIGTERM, SIGINT)");
+      "serve", "Answer inference requests over gRPC and HTTP until told to stop (SIGTERM, SIGINT)");
   command->footer(
       "Every flag can be given as an environment variable too, --grpc-port as REPRISE_GRPC_PORT.\n"
       "Status: 0 after a clean drain; 1 when a model did not load, a port could not be had or\n"

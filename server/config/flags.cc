@@ -132,6 +132,10 @@ void AddPortFlags(CLI::App& app, ServerOptions* options) {
       ->default_str(options->grpc.host);
   AddCount(app, "--grpc-port", &options->grpc.port, 0, 65535,
            "Inference, health and reflection over gRPC; 0: a free port, named in the log");
+  CLI::Option* http_port =
+      AddCount(app, "--http-port", &options->http.port, 0, 65535,
+               "The inference protocol over HTTP/REST; 0: a free port, named in the log");
+  app.add_flag("--no-http", options->no_http, "Do not open the port for HTTP")->excludes(http_port);
   AddCount(app, "--metrics-port", &options->metrics.port, 0, 65535,
            "Prometheus metrics, GET /metrics over HTTP; 0: a free port, named in the log");
   app.add_flag_callback(
@@ -173,8 +177,9 @@ void AddSecurityFlags(CLI::App& app, security::SecurityOptions* options) {
 
 void AddGrpcFlags(CLI::App& app, grpc::GrpcServerOptions* options) {
   app.option_defaults()->group("gRPC");
-  AddBytes(app, "--max-receive-bytes", &options->max_receive_bytes, "Largest request message");
-  AddBytes(app, "--max-send-bytes", &options->max_send_bytes, "Largest reply message");
+  AddBytes(app, "--max-receive-bytes", &options->max_receive_bytes,
+           "Largest request message; over HTTP the largest body, inflated");
+  AddBytes(app, "--max-send-bytes", &options->max_send_bytes, "Largest reply message or body");
   AddCount(
       app, "--max-connections", &options->max_connections, 0, 1 << 20,
       "Open connections, those of other ports counted too, beyond which new ones are closed at "
@@ -187,7 +192,8 @@ void AddGrpcFlags(CLI::App& app, grpc::GrpcServerOptions* options) {
            "Memory for messages being received, over all connections; 0: no limit")
       ->default_str("a quarter of the memory that the process may use");
   app.add_option("--client-key-metadata", options->client_key_metadata,
-                 "Metadata key that names the caller, lower case; default: the caller's address. "
+                 "Metadata key or HTTP header that names the caller, lower case; default: the "
+                 "caller's address. "
                  "Carried with each request; nothing orders by it yet")
       ->type_name("KEY");
   const std::int64_t most_ms = std::numeric_limits<std::int32_t>::max();
@@ -227,6 +233,23 @@ void AddTraceFlags(CLI::App& app, trace::TraceOptions* options) {
       ->check(CLI::Range(0.0, 1.0));
 }
 
+void AddHttpFlags(CLI::App& app, http::HttpServerOptions* options) {
+  app.option_defaults()->group("HTTP");
+  AddCount(app, "--http-threads", &options->threads, 1, 256,
+           "Threads that read, decode and write HTTP");
+  AddCount(app, "--http-max-connections", &options->max_connections, 1,
+           std::numeric_limits<int>::max(), "Connections open at a time; more are turned away");
+  AddBytes(app, "--http-max-header-bytes", &options->max_header_bytes,
+           "Most bytes of a request's first line and headers");
+  AddBytes(app, "--http-memory-bytes", &options->body_memory_bytes,
+           "Memory for request bodies until they are decoded, over all connections");
+  AddDuration(app, "--http-idle-timeout-ms", &options->idle_timeout, "MS", 3'600'000,
+              "Silence after which a connection without a request is closed");
+  AddDuration(app, "--http-io-timeout-ms", &options->io_timeout, "MS", 3'600'000,
+              "Time for the headers of a request, and again for its body and for the reply, which "
+              "have another second for every 16 KiB");
+}
+
 void AddProcessFlags(CLI::App& app, ServerOptions* options) {
   app.option_defaults()->group("Process");
   app.add_option("--device", options->device, "What the models run on")
@@ -264,6 +287,7 @@ void AddServerFlags(CLI::App& app, ServerOptions* options) {
   AddModelFlags(app, &options->repository.defaults);
   AddBatchingFlags(app, &options->repository.defaults.batching);
   AddGrpcFlags(app, &options->grpc);
+  AddHttpFlags(app, &options->http);
   AddSecurityFlags(app, &options->security);
   AddTraceFlags(app, &options->trace);
   AddProcessFlags(app, options);

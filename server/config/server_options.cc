@@ -34,9 +34,23 @@ absl::StatusOr<std::optional<int>> ParseHealthPort(std::string_view text) {
       absl::StrCat("'", word, "' is not a port; expected auto, off or 0 to 65535"));
 }
 
+http::HttpServerOptions HttpOptions(const ServerOptions& options) {
+  http::HttpServerOptions http = options.http;
+  http.host = options.grpc.host;
+  http.max_receive_bytes = options.grpc.max_receive_bytes;
+  http.max_send_bytes = options.grpc.max_send_bytes;
+  http.client_key_header = options.grpc.client_key_metadata;
+  return http;
+}
+
+bool OpensHttp(const ServerOptions& options) {
+  return !options.no_http && !options.security.tls.enabled();
+}
+
 absl::Status Validate(const ServerOptions& options) {
   REPRISE_RETURN_IF_ERROR(repository::Validate(options.repository.defaults));
-  return grpc::Validate(GrpcOptions(options));
+  REPRISE_RETURN_IF_ERROR(grpc::Validate(GrpcOptions(options)));
+  return OpensHttp(options) ? http::Validate(HttpOptions(options)) : absl::OkStatus();
 }
 
 }  // namespace reprise::server::config

@@ -11,6 +11,7 @@
 #include "engine/device/cpu/isa.h"
 #include "server/config/json_log.h"
 #include "server/grpc/grpc_server.h"
+#include "server/http/http_server.h"
 #include "server/metrics/metrics_server.h"
 #include "server/repository/model_repository.h"
 #include "server/repository/serving_core_impl.h"
@@ -37,6 +38,8 @@ struct ServerOptions {
   grpc::GrpcServerOptions grpc;    // front ends get GrpcOptions()
   std::optional<int> health_port;  // nothing: 8003 with TLS, none without; kNoHealthPort: none
   security::SecurityOptions security;
+  bool no_http = false;
+  http::HttpServerOptions http;  // front ends get HttpOptions()
   metrics::MetricsServerOptions metrics;
   trace::TraceOptions trace;
   ShutdownOptions shutdown;
@@ -51,6 +54,12 @@ grpc::GrpcServerOptions GrpcOptions(const ServerOptions& options);
 
 // "auto" (nothing), "off" (kNoHealthPort) or a port, 0 to 65535.
 absl::StatusOr<std::optional<int>> ParseHealthPort(std::string_view text);
+
+// `options.http`, with the host, the message limits and the caller's key of `options.grpc`: one
+// flag sets each of them for both.
+http::HttpServerOptions HttpOptions(const ServerOptions& options);
+// Whether there is a port for HTTP. Not beside TLS: HTTP would be a way around it.
+bool OpensHttp(const ServerOptions& options);
 
 // InvalidArgument names the first option out of range, and the range.
 absl::Status Validate(const ServerOptions& options);

@@ -40,10 +40,9 @@ void MetricsObserver::OnRpcFinished(const RpcOutcome& outcome) {
   const auto code = static_cast<std::size_t>(outcome.code);
   const MethodCounters* counters = &methods_.back();
   for (const MethodCounters& candidate : methods_) {
-    if (candidate.method == outcome.method && candidate.protocol == outcome.protocol) {
-      counters = &candidate;
-      break;
-    }
+    if (candidate.protocol != outcome.protocol) continue;
+    counters = &candidate;  // `_unknown`, the last of its protocol, unless an earlier one matches
+    if (candidate.method == outcome.method) break;
   }
   // A status may carry any integer; only the 17 codes of gRPC have series.
   counters->by_code[code < kNumCodes ? code : static_cast<std::size_t>(absl::StatusCode::kUnknown)]

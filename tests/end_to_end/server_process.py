@@ -18,6 +18,8 @@ class Server:
         self._log_path = log_path
         command = [str(binary), "serve", "--model-repository", str(repository)]
         command += ["--grpc-port", "0", "--metrics-port", "0"]
+        if "--no-http" not in flags:
+            command += ["--http-port", "0"]
         if lame_duck_secs is not None:
             command += ["--lame-duck-secs", str(lame_duck_secs)]
         command += [str(flag) for flag in flags]  # the last of two equal flags would be an error, so none repeats
@@ -26,6 +28,7 @@ class Server:
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env
             )
         self.grpc_port = None
+        self.http_port = None
         self.metrics_port = None
         self.health_port = None  # where it has one
 
@@ -44,6 +47,10 @@ class Server:
     @property
     def process_id(self):
         return self._process.pid
+
+    @property
+    def http_address(self):
+        return f"127.0.0.1:{self.http_port}"
 
     def open_channel(self, credentials=None):
         """A channel of its own connection without limits on message size. Use as a context manager."""
@@ -80,6 +87,7 @@ class Server:
     def await_listening(self):
         line = self.await_log("listening")
         self.grpc_port = line["grpc_port"]
+        self.http_port = line.get("http_port")  # none with --no-http
         self.metrics_port = line.get("metrics_port")  # none with --no-metrics
         self.health_port = line.get("health_port")
         return self

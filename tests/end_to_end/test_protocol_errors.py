@@ -53,7 +53,8 @@ def test_malformed_bytes_are_an_invalid_argument(channel, method, content):
 def test_an_unknown_method_is_unimplemented_and_counted(server, channel, method):
     def count():
         scrape = Scrape(server.metrics_port)
-        return scrape.value("reprise_requests_total", method="_unknown", code="UNIMPLEMENTED")
+        labels = {"protocol": "grpc", "method": "_unknown", "code": "UNIMPLEMENTED"}
+        return scrape.value("reprise_requests_total", **labels)
 
     before = count()
     with pytest.raises(grpc.RpcError) as caught:

@@ -19,7 +19,8 @@ USAGE, FAILED = 2, 1
 def serve(run_reprise, repository, *flags):
     """Runs a server that is expected to end by itself."""
     return run_reprise(
-        "serve", "--model-repository", repository, "--grpc-port", 0, "--metrics-port", 0, *flags
+        "serve", "--model-repository", repository, *("--grpc-port", 0, "--http-port", 0),
+        *("--metrics-port", 0), *flags,
     )
 
 
@@ -84,7 +85,7 @@ def test_the_repository_must_be_named(run_reprise):
 def test_help_lists_the_flags_and_the_version_has_a_number(run_reprise):
     result = run_reprise("serve", "--help")
     assert result.returncode == 0
-    for flag in ("model-repository", "grpc-port", "metrics-port", "host", "device", "precision", "threads"):
+    for flag in ("model-repository", "grpc-port", "http-port", "metrics-port", "host", "device", "precision", "threads"):
         assert f"--{flag}" in result.stdout
     version = run_reprise("--version")
     assert version.returncode == 0 and version.stdout.startswith("reprise ")
@@ -224,13 +225,16 @@ def test_with_keep_going_the_other_models_serve(start_server, repository):
     server.stop()
 
 
-@pytest.mark.parametrize("flag", ["--grpc-port", "--metrics-port"])
+PORT_FLAGS = ["--grpc-port", "--http-port", "--metrics-port"]
+
+
+@pytest.mark.parametrize("flag", PORT_FLAGS)
 def test_a_port_that_is_taken_ends_the_server(run_reprise, tiny_repository, flag):
-    other = {"--grpc-port": "--metrics-port", "--metrics-port": "--grpc-port"}[flag]
+    others = [text for other in PORT_FLAGS if other != flag for text in (other, 0)]
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         result = run_reprise(
-            "serve", "--model-repository", tiny_repository, flag, port, other, 0
+            "serve", "--model-repository", tiny_repository, flag, port, *others
         )
     assert result.returncode == FAILED, result.stderr
     assert str(port) in json.loads(result.stderr.splitlines()[-1])["reason"]

@@ -1,5 +1,6 @@
 """With a tokens file, every method asks for a token first, and no token or text shows up anywhere."""
 
+import http.client
 import json
 import urllib.request
 
@@ -259,3 +260,50 @@ def test_neither_log_nor_metrics_hold_a_token_or_a_text(start_server, full_repos
     for secret in (token, wrong, digest, text, text.replace(" ", ""), text.split()[0]):
         assert secret not in server.log_text()
         assert secret not in metrics
+
+
+HTTP_PATHS = [
+    ("GET", "/v2/health/live", "health"),
+    ("GET", "/v2/health/ready", "health"),
+    ("GET", "/v2/models/tiny/ready", "health"),
+    ("GET", "/v2", "metadata"),
+    ("GET", "/v2/models/tiny", "metadata"),
+    ("GET", "/v2/models/tiny/versions/1/config", "metadata"),
+    ("GET", "/v2/models/stats", "metadata"),
+    ("POST", "/v2/repository/index", "metadata"),
+    ("GET", "/nowhere", "metadata"),
+    ("DELETE", "/v2", "metadata"),
+    ("POST", "/v2/models/tiny/infer", "inference"),
+    ("GET", "/v2/logging", "control"),
+    ("POST", "/v2/repository/models/none/load", "control"),
+    ("POST", "/v2/repository/models/none/unload", "control"),
+    ("GET", "/v2/trace/setting", "control"),
+]
+
+
+def http_status(server, method, path, token=None):
+    headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+    connection = http.client.HTTPConnection("127.0.0.1", server.http_port, timeout=30)
+    try:
+        connection.request(method, path, headers=headers)
+        response = connection.getresponse()
+        assert (response.status == 401) == (response.headers["WWW-Authenticate"] == "Bearer")
+        return response.status
+    finally:
+        connection.close()
+
+
+@pytest.mark.parametrize("method, path, group", HTTP_PATHS)
+def test_http_asks_for_the_same_tokens(guarded, method, path, group):
+    is_open = group == "health"
+    assert (http_status(guarded, method, path) == 401) == (not is_open)
+    assert (http_status(guarded, method, path, "x" * 43) == 401) == (not is_open)
+    assert (http_status(guarded, method, path, guarded.user) == 403) == (group == "control")
+    assert http_status(guarded, method, path, guarded.operator) not in (401, 403)
+
+
+def test_http_refusals_are_counted_by_their_code(guarded):
+    series = dict(protocol="http", method="ModelInfer", code="UNAUTHENTICATED")
+    before = Scrape(guarded.metrics_port).total("reprise_requests_total", **series)
+    assert http_status(guarded, "POST", "/v2/models/tiny/infer") == 401
+    assert Scrape(guarded.metrics_port).total("reprise_requests_total", **series) == before + 1

@@ -221,7 +221,7 @@ def inflight(page):
 
 
 def calls(page, code):
-    return page.value("reprise_requests_total", method="ModelInfer", code=code)
+    return page.value("reprise_requests_total", protocol="grpc", method="ModelInfer", code=code)
 
 
 @pytest.fixture

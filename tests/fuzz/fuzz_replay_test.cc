@@ -78,7 +78,8 @@ INSTANTIATE_TEST_SUITE_P(ServerTargets, FuzzReplayTest,
                          ::testing::Values(Target{"model_infer_request", FuzzModelInferRequest},
                                            Target{"tokenizer_text", FuzzTokenizerText},
                                            Target{"tokenizer_file", FuzzTokenizerFile},
-                                           Target{"model_policy", FuzzModelPolicy}),
+                                           Target{"model_policy", FuzzModelPolicy},
+                                           Target{"http_infer_body", FuzzHttpInferBody}),
                          [](const auto& info) { return std::string(info.param.corpus); });
 #endif
 

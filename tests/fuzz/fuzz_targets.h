@@ -26,5 +26,8 @@ void FuzzTokenizerFile(std::span<const std::uint8_t> input);
 // The text of model.json: what is accepted is within the ranges of its options. Only where the
 // server is built.
 void FuzzModelPolicy(std::span<const std::uint8_t> input);
+// A line with the value of Inference-Header-Content-Length (empty: no such header) and the body of
+// an infer request over HTTP: the same promises. Only where the server is built.
+void FuzzHttpInferBody(std::span<const std::uint8_t> input);
 
 }  // namespace reprise::fuzz

@@ -6,31 +6,9 @@
 #include "google/protobuf/stubs/logging.h"
 #include "server/grpc/infer_codec.h"
 #include "tests/fuzz/fuzz_targets.h"
+#include "tests/fuzz/tensor_promise.h"
 
 namespace reprise::fuzz {
-namespace {
-
-// What server/request/tensor.h promises to every room behind the codec.
-void CheckTensor(const server::Tensor& tensor) {
-  std::int64_t count = 1;
-  bool empty = false;
-  for (const std::int64_t dim : tensor.shape) {
-    REPRISE_CHECK(dim >= 0);
-    if (dim == 0) empty = true;
-    if (dim != 0) REPRISE_CHECK(!__builtin_mul_overflow(count, dim, &count));
-  }
-  if (empty) count = 0;
-  if (tensor.datatype == server::DataType::kBytes) {
-    REPRISE_CHECK(tensor.raw.empty());
-    REPRISE_CHECK(static_cast<std::int64_t>(tensor.elements.size()) == count);
-  } else {
-    REPRISE_CHECK(tensor.elements.empty());
-    const auto element_bytes = static_cast<std::int64_t>(server::SizeOf(tensor.datatype));
-    REPRISE_CHECK(static_cast<std::int64_t>(tensor.raw.size()) == count * element_bytes);
-  }
-}
-
-}  // namespace
 
 void FuzzModelInferRequest(std::span<const std::uint8_t> input) {
   // One line per text that is not UTF-8 would bury everything else.

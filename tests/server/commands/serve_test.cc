@@ -38,6 +38,8 @@ class ServeTest : public ::testing::Test {
                                           folder_ / "models",
                                           "--grpc-port",
                                           "0",
+                                          "--http-port",
+                                          "0",
                                           "--metrics-port",
                                           "0",
                                           "--precision",
@@ -133,24 +135,41 @@ TEST_F(ServeTest, WithKeepGoingTheOtherModelsServeButTheServerIsNotReady) {
 TEST_F(ServeTest, ATakenPortEndsTheServerWithStatus1) {
   Program first(Arguments({"--lame-duck-secs", "0"}));
   const nlohmann::json ports = Listening(first);
-  const auto start_with = [&](const std::string& grpc_port, const std::string& metrics_port) {
-    return RunProgram({"serve", "--model-repository", folder_ / "models", "--grpc-port", grpc_port,
-                       "--metrics-port", metrics_port});
-  };
-  const std::string grpc_port = std::to_string(ports["grpc_port"].get<int>());
-  const ProgramResult same_grpc = start_with(grpc_port, "0");
-  EXPECT_EQ(same_grpc.status, 1) << same_grpc.output;
-  EXPECT_THAT(same_grpc.output, HasSubstr(grpc_port));
-  const std::string metrics_port = std::to_string(ports["metrics_port"].get<int>());
-  const ProgramResult same_metrics = start_with("0", metrics_port);
-  EXPECT_EQ(same_metrics.status, 1) << same_metrics.output;
-  EXPECT_THAT(same_metrics.output, HasSubstr(metrics_port));
+  for (const std::string name : {"grpc", "http", "metrics"}) {
+    std::vector<std::string> arguments = {"serve", "--model-repository", folder_ / "models"};
+    const std::string taken = std::to_string(ports[name + "_port"].get<int>());
+    for (const std::string other : {"grpc", "http", "metrics"}) {
+      arguments.insert(arguments.end(), {"--" + other + "-port", other == name ? taken : "0"});
+    }
+    const ProgramResult result = RunProgram(arguments);
+    EXPECT_EQ(result.status, 1) << result.output;
+    EXPECT_THAT(result.output, HasSubstr(taken));
+  }
+}
+
+TEST_F(ServeTest, WithoutHttpThereIsNoPortForIt) {
+  std::vector<std::string> arguments = {"serve",
+                                        "--model-repository",
+                                        folder_ / "models",
+                                        "--grpc-port",
+                                        "0",
+                                        "--metrics-port",
+                                        "0",
+                                        "--no-http",
+                                        "--lame-duck-secs",
+                                        "0"};
+  Program server(arguments);
+  EXPECT_TRUE(Listening(server)["http_port"].is_null());
+  ASSERT_NE(server.WaitFor(R"("message":"ready")"), "") << server.output();
+  server.Signal(SIGTERM);
+  EXPECT_EQ(server.Wait(), 0) << server.output();
 }
 
 TEST_F(ServeTest, ARepositoryWithoutModelsIsBadConfiguration) {
   std::filesystem::create_directories(folder_ / "empty");
-  const ProgramResult result = RunProgram({"serve", "--model-repository", folder_ / "empty",
-                                           "--grpc-port", "0", "--metrics-port", "0"});
+  const ProgramResult result =
+      RunProgram({"serve", "--model-repository", folder_ / "empty", "--grpc-port", "0",
+                  "--http-port", "0", "--metrics-port", "0"});
   EXPECT_EQ(result.status, 2) << result.output;
 }
 

@@ -67,6 +67,8 @@ TEST_F(ServerFlags, ValuesReachTheirRooms) {
          "0.0.0.0",
          "--grpc-port",
          "0",
+         "--http-port",
+         "8080",
          "--metrics-port",
          "9100",
          "--threads",
@@ -89,6 +91,7 @@ TEST_F(ServerFlags, ValuesReachTheirRooms) {
   EXPECT_EQ(options_.grpc.host, "0.0.0.0");
   EXPECT_EQ(options_.metrics.host, "0.0.0.0");
   EXPECT_EQ(options_.grpc.port, 0);
+  EXPECT_EQ(options_.http.port, 8080);
   EXPECT_EQ(options_.metrics.port, 9100);
   EXPECT_EQ(options_.repository.defaults.threads, 3);
   EXPECT_EQ(options_.repository.defaults.precision, engine::Precision::kBF16);
@@ -131,6 +134,21 @@ TEST_F(ServerFlags, MessagesBeingReceivedShareAQuarterOfTheMemoryUnlessToldOther
   EXPECT_EQ(GrpcOptions(options_).memory_quota_bytes, MemoryLimit() / 4);
   options_.grpc.memory_quota_bytes = 0;
   EXPECT_EQ(GrpcOptions(options_).memory_quota_bytes, 0);
+}
+
+TEST_F(ServerFlags, HttpSharesHostMessageLimitsAndTheCallersKeyWithGrpc) {
+  Parse({"--host", "::1", "--max-receive-bytes", "1MiB", "--max-send-bytes", "2MiB",
+         "--client-key-metadata", "x-tenant", "--http-io-timeout-ms", "7"});
+  const http::HttpServerOptions http = HttpOptions(options_);
+  EXPECT_EQ(http.host, "::1");
+  EXPECT_EQ(http.max_receive_bytes, 1 << 20);
+  EXPECT_EQ(http.max_send_bytes, 2 << 20);
+  EXPECT_EQ(http.client_key_header, "x-tenant");
+  EXPECT_EQ(http.io_timeout, std::chrono::milliseconds(7));
+}
+
+TEST_F(ServerFlags, APortForHttpThatIsNotOpenedIsAnError) {
+  EXPECT_THAT(ErrorOf({"--no-http", "--http-port", "8080"}), HasSubstr("--http-port"));
 }
 
 TEST_F(ServerFlags, TheModelRepositoryIsRequired) {

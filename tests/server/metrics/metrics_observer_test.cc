@@ -93,7 +93,7 @@ TEST_F(MetricsObserverTest, EachFinishedRpcCountsOnceUnderItsMethodAndCode) {
       {.protocol = "grpc", .method = "ModelInfer", .code = absl::StatusCode::kInvalidArgument});
   const auto count = [&](const std::string& code) {
     return CounterValue(registry_, "reprise_requests_total",
-                        {{"method", "ModelInfer"}, {"code", code}});
+                        {{"protocol", "grpc"}, {"method", "ModelInfer"}, {"code", code}});
   };
   EXPECT_EQ(count("OK"), 2);
   EXPECT_EQ(count("INVALID_ARGUMENT"), 1);
@@ -105,17 +105,23 @@ TEST_F(MetricsObserverTest, MethodsThatDoNotExistShareOneSeries) {
     observer_.OnRpcFinished(
         {.protocol = "grpc", .method = method, .code = absl::StatusCode::kUnimplemented});
   }
-  EXPECT_EQ(CounterValue(registry_, "reprise_requests_total",
-                         {{"method", "_unknown"}, {"code", "UNIMPLEMENTED"}}),
-            2);
+  observer_.OnRpcFinished(
+      {.protocol = "http", .method = "/x", .code = absl::StatusCode::kUnimplemented});
+  const auto count = [&](const std::string& protocol) {
+    return CounterValue(
+        registry_, "reprise_requests_total",
+        {{"protocol", protocol}, {"method", "_unknown"}, {"code", "UNIMPLEMENTED"}});
+  };
+  EXPECT_EQ(count("grpc"), 2);
+  EXPECT_EQ(count("http"), 1);
 }
 
 TEST_F(MetricsObserverTest, ACodeThatGrpcDoesNotKnowCountsAsUnknown) {
   observer_.OnRpcFinished(
       {.protocol = "grpc", .method = "Embed", .code = static_cast<absl::StatusCode>(99)});
-  EXPECT_EQ(
-      CounterValue(registry_, "reprise_requests_total", {{"method", "Embed"}, {"code", "UNKNOWN"}}),
-      1);
+  EXPECT_EQ(CounterValue(registry_, "reprise_requests_total",
+                         {{"protocol", "grpc"}, {"method", "Embed"}, {"code", "UNKNOWN"}}),
+            1);
 }
 
 TEST_F(MetricsObserverTest, AnAnsweredRequestIsTimedAsAWholeAndInPhases) {

@@ -1,0 +1,459 @@
+#include "server/http/connection.h"
+
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "boost/asio/error.hpp"
+#include "boost/asio/post.hpp"
+#include "boost/asio/write.hpp"
+#include "boost/beast/http/error.hpp"
+#include "boost/beast/http/status.hpp"
+#include "engine/check.h"
+#include "server/http/service.h"
+
+namespace reprise::server::http {
+namespace {
+
+namespace asio = boost::asio;
+namespace http = boost::beast::http;
+using asio::ip::tcp;
+using boost::system::error_code;
+
+// A client that is slower than this is taken for one that wants to hold a connection, not to send.
+constexpr std::int64_t kMinBytesPerSecond = 16384;
+// Bytes of further requests that are read while one is at work.
+constexpr std::size_t kMaxReadAhead = std::size_t{64} << 10;
+// How long a client may take to read the last answer; closing at once, with bytes of it unread,
+// would make the answer vanish on its side.
+constexpr std::chrono::seconds kLinger{2};
+// Compressing less than this costs more than it saves.
+constexpr std::size_t kMinCompressedBytes = 1024;
+constexpr absl::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
+
+// What differs from stream to stream.
+tcp::socket& Socket(tcp::socket& stream) { return stream; }
+template <typename Done>
+void Open(tcp::socket&, Done done) {
+  done(error_code());
+}
+void EndSending(tcp::socket& stream) {
+  error_code ignored;
+  stream.shutdown(tcp::socket::shutdown_send, ignored);
+}
+
+std::string Text(boost::beast::string_view text) { return std::string(text.data(), text.size()); }
+
+// The values of a header, with commas between them where it came several times.
+template <typename Fields>
+std::string Joined(const Fields& fields, absl::string_view name) {
+  std::string joined;
+  const auto range = fields.equal_range(boost::beast::string_view(name.data(), name.size()));
+  for (auto field = range.first; field != range.second; ++field) {
+    absl::StrAppend(&joined, joined.empty() ? "" : ", ", Text(field->value()));
+  }
+  return joined;
+}
+
+template <typename Parser>
+RequestHead HeadOf(const Parser& parser, const std::string& client_key_header) {
+  const auto& message = parser.get();
+  RequestHead head;
+  head.verb = Text(message.method_string());
+  head.target = Text(message.target());
+  head.hosts = static_cast<int>(message.count(http::field::host));
+  head.is_http_1_0 = message.version() == 10;
+  head.keep_alive = message.keep_alive();
+  head.expect = Joined(message, "Expect");
+  head.transfer_encoding = Joined(message, "Transfer-Encoding");
+  head.content_encoding = Joined(message, "Content-Encoding");
+  head.accept_encoding = Joined(message, "Accept-Encoding");
+  if (const auto length = parser.content_length()) head.content_length = *length;
+  constexpr absl::string_view kJsonLength = "Inference-Header-Content-Length";
+  if (message.count(boost::beast::string_view(kJsonLength.data(), kJsonLength.size())) > 0) {
+    head.json_length = Joined(message, kJsonLength);
+  }
+  const auto credentials = message.equal_range(http::field::authorization);
+  for (auto field = credentials.first; field != credentials.second; ++field) {
+    head.authorization.push_back(Text(field->value()));
+  }
+  if (!client_key_header.empty()) head.client_key = Joined(message, client_key_header);
+  return head;
+}
+
+std::string HeadText(const Response& response, bool keep_alive, bool is_http_1_0) {
+  const auto reason = http::obsolete_reason(static_cast<http::status>(response.status));
+  std::string head = absl::StrCat("HTTP/1.1 ", response.status, " ",
+                                  absl::string_view(reason.data(), reason.size()), "\r\n",
+                                  "Content-Type: ", std::string(response.content_type), "\r\n",
+                                  "Content-Length: ", response.body_bytes(), "\r\n");
+  for (const auto& [name, value] : response.headers) {
+    absl::StrAppend(&head, std::string(name), ": ", value, "\r\n");
+  }
+  if (!keep_alive) {
+    absl::StrAppend(&head, "Connection: close\r\n");
+  } else if (is_http_1_0) {
+    absl::StrAppend(&head, "Connection: keep-alive\r\n");
+  }
+  absl::StrAppend(&head, "\r\n");
+  return head;
+}
+
+void Compress(const RequestHead& request, Response* response) {
+  const ContentCoding coding = ChooseCoding(request.accept_encoding);
+  if (coding == ContentCoding::kIdentity || response->body_bytes() < kMinCompressedBytes) return;
+  response->body = {Deflate(response->body, coding)};
+  response->headers.emplace_back("Content-Encoding", std::string(Name(coding)));
+  response->headers.emplace_back("Vary", "Accept-Encoding");
+}
+
+}  // namespace
+
+template <typename Stream>
+Connection<Stream>::Connection(ServiceContext& service, Stream stream, std::string peer)
+    : service_(service),
+      stream_(std::move(stream)),
+      peer_(std::move(peer)),
+      timer_(stream_.get_executor()),
+      share_(service.bodies) {
+  service_.open_connections.fetch_add(1);
+}
+
+template <typename Stream>
+Connection<Stream>::~Connection() {
+  if (inference_ != nullptr) inference_->Detach();
+  service_.open_connections.fetch_sub(1);
+}
+
+template <typename Stream>
+void Connection<Stream>::Start() {
+  if (!service_.connections.Add(this->shared_from_this())) return;
+  asio::post(stream_.get_executor(), [self = this->shared_from_this()] {
+    self->Await(std::chrono::steady_clock::now() + self->service_.io_timeout);
+    Open(self->stream_, [self](error_code error) {
+      if (error) return self->Close();
+      self->BeginRequest();
+    });
+  });
+}
+
+template <typename Stream>
+void Connection<Stream>::End(const absl::Status& status) {
+  asio::post(stream_.get_executor(),
+             [self = this->shared_from_this(), at_once = absl::IsAborted(status)] {
+               self->ending_ = true;
+               const bool done = self->phase_ == Phase::kIdle || self->phase_ == Phase::kLingering;
+               if (at_once || done) self->Close();
+             });
+}
+
+template <typename Stream>
+void Connection<Stream>::BeginRequest() {
+  if (phase_ == Phase::kClosed) return;
+  phase_ = Phase::kIdle;
+  parser_.reset();
+  head_ = {};
+  route_ = {};
+  route_.name = "_unknown";  // until its path is read
+  response_ = {};
+  body_bytes_ = 0;
+  if (ending_) return Close();
+  Await(std::chrono::steady_clock::now() + service_.idle_timeout);
+  Advance();
+}
+
+template <typename Stream>
+void Connection<Stream>::Read() {
+  if (reading_) return;
+  reading_ = true;
+  stream_.async_read_some(asio::buffer(incoming_),
+                          [self = this->shared_from_this()](error_code error, std::size_t bytes) {
+                            self->OnRead(error, bytes);
+                          });
+}
+
+template <typename Stream>
+void Connection<Stream>::OnRead(error_code error, std::size_t bytes) {
+  reading_ = false;
+  if (phase_ == Phase::kClosed) return;
+  // A read that was broken off because of the time says nothing about the client.
+  if (error && error != asio::error::operation_aborted) gone_ = true;
+  if (phase_ != Phase::kLingering) pending_.append(incoming_.data(), bytes);
+  if (phase_ == Phase::kBody) body_bytes_ += static_cast<std::int64_t>(bytes);
+  Advance();
+}
+
+template <typename Stream>
+void Connection<Stream>::Advance() {
+  switch (phase_) {
+    case Phase::kIdle:
+      if (timed_out_) return Close();
+      if (pending_.empty()) return gone_ ? Close() : Read();
+      phase_ = Phase::kHead;
+      parser_.emplace();
+      parser_->header_limit(static_cast<std::uint32_t>(service_.max_header_bytes));
+      parser_->body_limit(boost::none);  // ours counts, with its own message
+      Await(std::chrono::steady_clock::now() + service_.io_timeout);
+      return ParseHead();
+    case Phase::kHead:
+      if (timed_out_) return Fail(TooSlow());
+      return ParseHead();
+    case Phase::kBody:
+      if (timed_out_) return Fail(TooSlow());
+      return ParseBody();
+    case Phase::kWorking:
+      if (gone_) return Close();
+      if (pending_.size() < kMaxReadAhead) Read();
+      return;
+    case Phase::kLingering:
+      return gone_ || timed_out_ ? Close() : Read();
+    case Phase::kWriting:
+    case Phase::kClosed:
+      return;
+  }
+}
+
+template <typename Stream>
+error_code Connection<Stream>::Parse() {
+  error_code error;
+  std::size_t used = 0;
+  while (used < pending_.size() && !parser_->is_done()) {
+    const bool in_head = !parser_->is_header_done();
+    const std::size_t taken =
+        parser_->put(asio::const_buffer(pending_.data() + used, pending_.size() - used), error);
+    used += taken;
+    if (error || taken == 0 || (in_head && parser_->is_header_done())) break;
+  }
+  pending_.erase(0, used);
+  return error == http::error::need_more ? error_code() : error;
+}
+
+template <typename Stream>
+void Connection<Stream>::ParseHead() {
+  if (const error_code error = Parse(); error) return FailToParse(error);
+  if (parser_->is_header_done()) return OnHead();
+  if (gone_) return Close();
+  Read();
+}
+
+template <typename Stream>
+void Connection<Stream>::OnHead() {
+  phase_ = Phase::kBody;
+  head_ = HeadOf(*parser_, service_.client_key_header);
+  std::optional<Route> route = FindRoute(head_.target);
+  const bool known = route.has_value();
+  if (known) route_ = *std::move(route);
+  const bool allowed = known && Allows(route_.allow, head_.verb);
+  const absl::StatusOr<std::string> caller = Authorize();
+  if (allowed && route_.method == Method::kModelInfer) {
+    const auto executor = stream_.get_executor();
+    inference_ = std::make_shared<Inference>(
+        service_,
+        InferCall{
+            .route = route_, .json_length = head_.json_length, .client_key = ClientKey(caller)},
+        [executor](Inference::Task task) { asio::post(executor, std::move(task)); },
+        // This object owns the inference, and lets go of it before it dies.
+        [this](Response response) { Respond(std::move(response)); });
+  }
+  if (!caller.ok()) return Fail({.status = caller.status()});
+  if (!known) return Fail(UnknownPath(head_.target));
+  if (!allowed) return Fail(WrongVerb(head_.verb, head_.target, route_.allow));
+  if (inference_ != nullptr && service_.inferences.closed()) return inference_->Refuse();
+  if (const std::optional<Failure> failure = ExamineHead(head_, service_.max_receive_bytes)) {
+    return Fail(*failure);
+  }
+  ReadBody();
+}
+
+template <typename Stream>
+absl::StatusOr<std::string> Connection<Stream>::Authorize() const {
+  if (service_.access == nullptr) return std::string();
+  const std::vector<std::string_view> values(head_.authorization.begin(),
+                                             head_.authorization.end());
+  return service_.access->Authorize(security::GroupOf(route_.name), values);
+}
+
+template <typename Stream>
+std::string Connection<Stream>::ClientKey(const absl::StatusOr<std::string>& token_owner) const {
+  if (!head_.client_key.empty()) return head_.client_key;
+  return token_owner.ok() && !token_owner->empty() ? *token_owner : peer_;
+}
+
+template <typename Stream>
+void Connection<Stream>::ReadBody() {
+  body_start_ = std::chrono::steady_clock::now();
+  if (head_.expect.empty() || parser_->is_done() || !pending_.empty()) return ParseBody();
+  Await(body_start_ + service_.io_timeout);
+  asio::async_write(stream_, asio::buffer(kContinue.data(), kContinue.size()),
+                    [self = this->shared_from_this()](error_code error, std::size_t) {
+                      if (error) return self->Close();
+                      if (self->phase_ == Phase::kBody) self->ParseBody();
+                    });
+}
+
+template <typename Stream>
+void Connection<Stream>::ParseBody() {
+  const std::size_t before = parser_->get().body().size();
+  const error_code error = Parse();
+  if (error) return FailToParse(error);
+  const std::size_t size = parser_->get().body().size();
+  if (static_cast<std::int64_t>(size) > service_.max_receive_bytes) {
+    return Fail(BodyTooLarge(service_.max_receive_bytes));
+  }
+  if (absl::Status grown = share_.Grow(static_cast<std::int64_t>(size - before)); !grown.ok()) {
+    return Fail({.status = std::move(grown), .refusal = RefusalReason::kQueueBytes});
+  }
+  if (parser_->is_done()) return OnBody();
+  if (gone_) return Close();
+  // The time allowed grows with what has come: large bodies may be slow, but not as slow as a
+  // client that sends a byte now and then to keep the connection.
+  Await(body_start_ + service_.io_timeout + std::chrono::seconds(body_bytes_ / kMinBytesPerSecond));
+  Read();
+}
+
+template <typename Stream>
+void Connection<Stream>::OnBody() {
+  AwaitForever();
+  std::string body = std::move(parser_->get().body());
+  const std::optional<ContentCoding> coding = ParseContentEncoding(head_.content_encoding);
+  REPRISE_CHECK(coding.has_value());  // ExamineHead has seen it
+  if (absl::Status unpacked = Unpack(*coding, &body); !unpacked.ok()) {
+    if (absl::IsOutOfRange(unpacked)) return Fail(BodyTooLarge(service_.max_receive_bytes));
+    const bool invalid = absl::IsInvalidArgument(unpacked);
+    return Fail({.status = std::move(unpacked),
+                 .refusal = invalid ? RefusalReason::kInvalid : RefusalReason::kQueueBytes});
+  }
+  phase_ = Phase::kWorking;
+  if (inference_ != nullptr) {
+    inference_->Run(std::move(body));
+    share_.Reset();
+    return Advance();
+  }
+  Answered answered = AnswerAtOnce(service_, route_, body);
+  service_.CountRpc(route_.name, answered.code);
+  Respond(std::move(answered.response));
+}
+
+template <typename Stream>
+absl::Status Connection<Stream>::Unpack(ContentCoding coding, std::string* body) {
+  if (coding == ContentCoding::kIdentity || body->empty()) return absl::OkStatus();
+  std::int64_t bytes = 0;
+  const auto grow = [this, &bytes](std::int64_t more) -> absl::Status {
+    bytes += more;
+    if (bytes > service_.max_receive_bytes) return absl::OutOfRangeError("too large");
+    return share_.Grow(more);
+  };
+  REPRISE_ASSIGN_OR_RETURN(*body, Inflate(*body, coding, grow));
+  return absl::OkStatus();
+}
+
+template <typename Stream>
+void Connection<Stream>::FailToParse(error_code error) {
+  if (error == http::error::header_limit || error == http::error::buffer_overflow) {
+    return Fail(HeadersTooLarge(service_.max_header_bytes));
+  }
+  if (error == http::error::bad_version) return Fail(UnknownVersion());
+  Fail(BadRequest(absl::StrCat("the request is not valid HTTP: ", error.message())));
+}
+
+template <typename Stream>
+void Connection<Stream>::Fail(const Failure& failure) {
+  if (inference_ != nullptr) return inference_->Fail(failure);
+  service_.CountRpc(route_.name, failure.status.code());
+  Respond(ErrorResponse(failure));
+}
+
+template <typename Stream>
+void Connection<Stream>::Respond(Response response) {
+  if (phase_ == Phase::kClosed) return;
+  const bool whole = parser_.has_value() && parser_->is_done();
+  last_response_ = !whole || !head_.keep_alive || ending_ || service_.draining.load();
+  phase_ = Phase::kWriting;
+  // The body is done with, whether it was read to its end or not.
+  if (parser_.has_value()) parser_->get().body() = {};
+  share_.Reset();
+  response_ = std::move(response);
+  Compress(head_, &response_);
+  response_head_ = HeadText(response_, !last_response_, head_.is_http_1_0);
+  std::vector<asio::const_buffer> buffers = {asio::buffer(response_head_)};
+  if (head_.verb != "HEAD") {
+    for (const std::string& piece : response_.body) buffers.push_back(asio::buffer(piece));
+  }
+  const auto bytes = static_cast<std::int64_t>(asio::buffer_size(buffers));
+  Await(std::chrono::steady_clock::now() + service_.io_timeout +
+        std::chrono::seconds(bytes / kMinBytesPerSecond));
+  asio::async_write(
+      stream_, buffers,
+      [self = this->shared_from_this()](error_code error, std::size_t) { self->OnWritten(error); });
+}
+
+template <typename Stream>
+void Connection<Stream>::OnWritten(error_code error) {
+  if (phase_ == Phase::kClosed) return;
+  ReleaseInference();
+  if (error) return Close();
+  if (last_response_) return Linger();
+  BeginRequest();
+}
+
+template <typename Stream>
+void Connection<Stream>::Linger() {
+  if (gone_ || ending_) return Close();
+  phase_ = Phase::kLingering;
+  pending_.clear();
+  EndSending(stream_);
+  Await(std::chrono::steady_clock::now() + kLinger);
+  Advance();
+}
+
+template <typename Stream>
+void Connection<Stream>::Close() {
+  if (phase_ == Phase::kClosed) return;
+  const bool unanswered = phase_ == Phase::kBody || phase_ == Phase::kWorking;
+  phase_ = Phase::kClosed;
+  AwaitForever();
+  error_code ignored;
+  Socket(stream_).close(ignored);
+  if (inference_ != nullptr) {
+    inference_->Abandon();
+  } else if (unanswered) {
+    service_.CountRpc(route_.name, absl::StatusCode::kCancelled);
+  }
+  ReleaseInference();
+  share_.Reset();
+  service_.connections.Remove(this);
+}
+
+template <typename Stream>
+void Connection<Stream>::ReleaseInference() {
+  if (inference_ == nullptr) return;
+  inference_->Detach();
+  service_.inferences.Remove(inference_.get());
+  inference_.reset();
+}
+
+template <typename Stream>
+void Connection<Stream>::Await(TimePoint time) {
+  AwaitForever();
+  timer_.expires_at(time);
+  timer_.async_wait([weak = this->weak_from_this(), set = awaits_](error_code error) {
+    const auto self = weak.lock();
+    // A wait that was stopped at the very end is over without an error.
+    if (error || self == nullptr || self->awaits_ != set) return;
+    self->timed_out_ = true;
+    error_code ignored;
+    Socket(self->stream_).cancel(ignored);
+  });
+}
+
+template <typename Stream>
+void Connection<Stream>::AwaitForever() {
+  ++awaits_;
+  timed_out_ = false;
+  timer_.cancel();
+}
+
+template class Connection<tcp::socket>;
+
+}  // namespace reprise::server::http

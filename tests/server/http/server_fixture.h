@@ -1,0 +1,72 @@
+// A real HTTP server on a free loopback port in front of a fake core.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "nlohmann/json.hpp"
+#include "server/http/http_server.h"
+#include "tests/server/fakes/fake_observer.h"
+#include "tests/server/grpc/fake_core.h"
+#include "tests/server/http/raw_client.h"
+#include "tests/status_matchers.h"
+
+namespace reprise::server::http::testing {
+
+using grpc::testing::FakeCore;
+using grpc::testing::TwoNumbersPerRow;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+inline constexpr char kInfer[] = "/v2/models/demo/infer";
+// One row [7, 8] for `demo`.
+inline constexpr char kInferBody[] =
+    R"({"id":"mine","inputs":[{"name":"input_ids","datatype":"INT64","shape":[1,2],"data":[7,8]}]})";
+// What the fake core answers to it.
+inline constexpr char kInferReply[] =
+    R"({"model_name":"demo","model_version":"3","id":"mine","outputs":[)"
+    R"({"name":"sentence_embedding","datatype":"FP32","shape":[1,2],"data":[0.5,1.5]}]})";
+
+// Looks every millisecond; false after ten seconds.
+inline bool Eventually(const std::function<bool()>& condition) {
+  const auto deadline = SteadyClock::now() + seconds(10);
+  while (!condition()) {
+    if (SteadyClock::now() > deadline) return false;
+    std::this_thread::sleep_for(milliseconds(1));
+  }
+  return true;
+}
+
+class ServerFixture : public ::testing::Test {
+ protected:
+  using Rpc = server::testing::FakeObserver::Rpc;
+
+  void StartServer(HttpServerOptions options = {}) {
+    options.port = 0;
+    auto server = HttpServer::Start(options, core_, observer_, [this] { return alive_.load(); });
+    ASSERT_THAT(server, reprise::testing::IsOk());
+    server_ = *std::move(server);
+  }
+
+  // The answer on a connection of its own.
+  RawResponse Ask(const std::string& request) {
+    RawClient client(server_->port());
+    client.Send(request);
+    return client.Receive(!request.starts_with("HEAD"));
+  }
+
+  static Rpc Counted(const std::string& method, absl::StatusCode code) { return {method, code}; }
+
+  FakeCore core_;
+  server::testing::FakeObserver observer_;
+  std::atomic<bool> alive_{true};
+  std::unique_ptr<HttpServer> server_;
+};
+
+}  // namespace reprise::server::http::testing
