@@ -20,9 +20,17 @@ void LoggingObserver::OnModelState(std::string_view model, std::string_view vers
       LogInfo("model unloading", fields);
       break;
     case ModelState::kUnavailable:
-      LogError("model unavailable", {{"model", model}, {"version", version}, {"reason", reason}});
+      if (reason == kUnloaded) {
+        LogInfo("model unloaded", fields);
+      } else {
+        LogError("model unavailable", {{"model", model}, {"version", version}, {"reason", reason}});
+      }
       break;
-    case ModelState::kReady:  // OnModelReady says more
+    case ModelState::kReady:
+      if (reason.empty()) break;  // OnModelReady says more
+      LogError("model load failed, the version loaded before serves on",
+               {{"model", model}, {"version", version}, {"reason", reason}});
+      break;
     case ModelState::kUnknown:
       break;
   }

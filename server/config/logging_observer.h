@@ -30,6 +30,9 @@ class LoggingObserver : public Observer {
                     std::string_view reason) override;
   void OnModelReady(const ModelDescription& description,
                     std::chrono::nanoseconds load_time) override;
+  void OnGoldenMismatch(std::string_view model, std::string_view version) override {
+    next_.OnGoldenMismatch(model, version);  // the state that follows says what differs
+  }
   void OnDraining() override;
 
  private:

@@ -36,6 +36,7 @@ absl::StatusOr<std::optional<int>> ParseHealthPort(std::string_view text) {
 
 absl::Status Validate(const ServerOptions& options) {
   REPRISE_RETURN_IF_ERROR(repository::Validate(options.repository.defaults));
+  REPRISE_RETURN_IF_ERROR(repository::Validate(options.core));
   return grpc::Validate(GrpcOptions(options));
 }
 

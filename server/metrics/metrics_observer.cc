@@ -77,6 +77,10 @@ void MetricsObserver::OnModelReady(const ModelDescription& description,
   AddSeries(description.name, description.version).Ready(description, load_time);
 }
 
+void MetricsObserver::OnGoldenMismatch(std::string_view model, std::string_view version) {
+  AddSeries(model, version).GoldenMismatch();
+}
+
 void MetricsObserver::OnDraining() { draining_.Set(1); }
 
 ModelSeries& MetricsObserver::SeriesOf(std::string_view model, std::string_view version) {

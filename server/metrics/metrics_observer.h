@@ -42,6 +42,7 @@ class MetricsObserver : public Observer {
                     std::string_view reason) override;
   void OnModelReady(const ModelDescription& description,
                     std::chrono::nanoseconds load_time) override;
+  void OnGoldenMismatch(std::string_view model, std::string_view version) override;
   void OnDraining() override;
 
  private:

@@ -100,7 +100,8 @@ ModelSeries::ModelSeries(MetricsRegistry& registry, std::string model, std::stri
       saved_scores_(registry.Gauge(catalogue::kMemorySavedBytes, With("scores"))),
       arena_used_(registry.Gauge(catalogue::kArenaBytes, {model_, version_, "cpu", "used"})),
       arena_capacity_(
-          registry.Gauge(catalogue::kArenaBytes, {model_, version_, "cpu", "capacity"})) {
+          registry.Gauge(catalogue::kArenaBytes, {model_, version_, "cpu", "capacity"})),
+      golden_mismatches_(registry.Counter(catalogue::kGoldenMismatchTotal, {model_, version_})) {
   const std::span<const std::string_view> phases =
       catalogue::kPhaseDurationSeconds.labels.back().values;
   REPRISE_CHECK(phases.size() == kNumPhases);
@@ -194,8 +195,21 @@ void ModelSeries::State(ModelState state) {
     ready_ = nullptr;
     return;
   }
+  if (state == ModelState::kUnavailable && ready_ == nullptr) return Release();
   if (ready_ == nullptr) ready_ = &registry_.Gauge(catalogue::kModelReady, {model_, version_});
   ready_->Set(state == ModelState::kReady ? 1 : 0);
+}
+
+// The version was unloaded: what it held is free, what it counted stays counted.
+void ModelSeries::Release() {
+  for (prometheus::Gauge* held :
+       {&score_buffer_live_, &score_buffer_peak_, &score_buffer_capacity_, &saved_parameters_,
+        &saved_activations_, &saved_scores_, &arena_used_, &arena_capacity_}) {
+    held->Set(0);
+  }
+  if (info_ == nullptr) return;
+  registry_.Gauge(catalogue::kExecutors, With("cpu")).Set(0);
+  registry_.Remove(catalogue::kModelInfo, std::exchange(info_, nullptr));
 }
 
 void ModelSeries::Ready(const ModelDescription& description, std::chrono::nanoseconds load_time) {
@@ -206,19 +220,19 @@ void ModelSeries::Ready(const ModelDescription& description, std::chrono::nanose
   for (int i = 0; i < kNumQueueMeasures; ++i) {
     queue_limit_[i]->Set(static_cast<double>(queue_limits[i]));
   }
-  registry_.Gauge(catalogue::kExecutors, With(description.device)).Set(limits.executors);
   registry_.Gauge(catalogue::kModelLoadSeconds, {model_, version_}).Set(Seconds(load_time));
 
   const engine::Model& model = *description.model;
   registry_.Gauge(catalogue::kReusePlannedRatio, {model_, version_}).Set(ReuseRatio(model.plan()));
-  registry_
-      .Gauge(catalogue::kModelInfo,
-             {model_, version_, model.plan().name(), std::string(engine::Name(model.precision())),
-              description.device, description.strategy})
-      .Set(1);
-  saved_parameters_.Set(static_cast<double>(SavedBy(model, 0).parameters));
 
   const MutexLock lock(mutex_);
+  Release();  // what a load of the same version before this one held
+  info_ = &registry_.Gauge(catalogue::kModelInfo, {model_, version_, model.plan().name(),
+                                                   std::string(engine::Name(model.precision())),
+                                                   description.device, description.strategy});
+  info_->Set(1);
+  registry_.Gauge(catalogue::kExecutors, With(description.device)).Set(limits.executors);
+  saved_parameters_.Set(static_cast<double>(SavedBy(model, 0).parameters));
   activation_bytes_saved_per_token_ = static_cast<double>(SavedBy(model, 1).activations);
   AddLayers(static_cast<std::size_t>(model.config().num_layers));
 }

@@ -31,6 +31,7 @@ class ModelSeries {
   void Inflight(std::int64_t requests);
   void State(ModelState state);
   void Ready(const ModelDescription& description, std::chrono::nanoseconds load_time);
+  void GoldenMismatch() { golden_mismatches_.Increment(); }
 
  private:
   enum Phase { kDecode, kTokenize, kQueue, kForm, kCompute, kEncode, kNumPhases };
@@ -42,6 +43,7 @@ class ModelSeries {
   template <std::size_t kCount>
   std::array<prometheus::Counter*, kCount> Counters(const MetricDefinition& definition);
   void Report(const engine::ExecutionReport& report) ABSL_LOCKS_EXCLUDED(mutex_);
+  void Release() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void AddLayers(std::size_t count) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   MetricsRegistry& registry_;
@@ -76,6 +78,7 @@ class ModelSeries {
   prometheus::Gauge& saved_scores_;
   prometheus::Gauge& arena_used_;
   prometheus::Gauge& arena_capacity_;
+  prometheus::Counter& golden_mismatches_;
 
   struct LayerScores {
     prometheus::Counter* computed;
@@ -86,6 +89,7 @@ class ModelSeries {
   std::vector<LayerScores> layers_ ABSL_GUARDED_BY(mutex_);
   double activation_bytes_saved_per_token_ ABSL_GUARDED_BY(mutex_) = 0;
   prometheus::Gauge* ready_ ABSL_GUARDED_BY(mutex_) = nullptr;  // null after a deliberate unload
+  prometheus::Gauge* info_ ABSL_GUARDED_BY(mutex_) = nullptr;   // null while nothing is loaded
 };
 
 }  // namespace reprise::server::metrics

@@ -75,10 +75,13 @@ class Observer {
                             const QueueDepth& depth) = 0;
   virtual void OnInflight(std::string_view model, std::string_view version,
                           std::int64_t requests) = 0;
+  // As the index shows it. kReady with a reason: a later load failed, the version serves on.
   virtual void OnModelState(std::string_view model, std::string_view version, ModelState state,
                             std::string_view reason) = 0;
   virtual void OnModelReady(const ModelDescription& description,
                             std::chrono::nanoseconds load_time) = 0;
+  // The version did not answer its stored samples as they say; it will not become ready.
+  virtual void OnGoldenMismatch(std::string_view model, std::string_view version) = 0;
   virtual void OnDraining() = 0;
 };
 
