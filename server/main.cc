@@ -6,6 +6,7 @@
 #include "server/commands/bench.h"
 #include "server/commands/convert.h"
 #include "server/commands/exit_status.h"
+#include "server/commands/golden.h"
 #include "server/commands/health.h"
 #include "server/commands/inspect.h"
 #include "server/commands/serve.h"
@@ -26,6 +27,7 @@ int main(int argc, char** argv) {
   commands::AddConvertCommand(app, &exit_status);
   commands::AddBenchCommand(app, &exit_status);
   commands::AddInspectCommand(app, &exit_status);
+  commands::AddGoldenCommand(app, &exit_status);
   commands::AddHealthCommand(app, &exit_status);
   commands::AddTokenCommand(app, &exit_status);
   try {

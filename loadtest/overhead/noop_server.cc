@@ -1,5 +1,6 @@
 #include "loadtest/overhead/noop_server.h"
 
+#include <stop_token>
 #include <utility>
 
 #include "engine/analysis/save_checkpoint.h"
@@ -41,9 +42,10 @@ absl::Status WriteModel(const std::string& directory) {
 
 absl::StatusOr<ServableParts> LoadWithoutExecutor(const std::string& name,
                                                   const VersionDirectory& directory,
-                                                  const ModelServingOptions& options) {
+                                                  const ModelServingOptions& options,
+                                                  const std::stop_token& stop) {
   REPRISE_ASSIGN_OR_RETURN(ServableParts parts,
-                           server::repository::LoadServable(name, directory, options));
+                           server::repository::LoadServable(name, directory, options, stop));
   const auto max_tokens = parts.description.limits.max_batch_tokens;
   for (auto& runner : parts.runners) {
     runner = std::make_unique<NoopRunner>(max_tokens, kHiddenSize);
@@ -59,8 +61,8 @@ absl::StatusOr<std::unique_ptr<NoopServer>> NoopServer::Start(const std::string&
       auto models, server::repository::FindModels({.path = directory, .model_name = kNoopModel}));
   std::unique_ptr<NoopServer> noop(new NoopServer);
   noop->core_ = std::make_unique<server::repository::ServingCoreImpl>(
-      std::move(models), LoadWithoutExecutor, server::repository::CoreOptions{},
-      server::Clock::Real(), noop->observer_);
+      std::move(models), server::repository::ModelSource{}, LoadWithoutExecutor,
+      server::repository::CoreOptions{}, server::Clock::Real(), noop->observer_);
   noop->core_->StartLoading();
   const auto loaded = noop->core_->AwaitLoaded(SteadyClock::time_point::max());
   REPRISE_RETURN_IF_ERROR(*loaded);

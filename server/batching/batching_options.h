@@ -36,6 +36,8 @@ struct BatchingOptions {
   std::chrono::milliseconds ordering_horizon{1000};
   // How often a request that does not fit may see later ones join a batch before it. >= 0.
   int max_overtakes = 8;
+
+  bool operator==(const BatchingOptions&) const = default;
 };
 
 // InvalidArgument names the first field out of range, and the range.

@@ -134,7 +134,15 @@ absl::StatusOr<std::unique_ptr<Server>> OpenPorts(const ServerOptions& options,
   REPRISE_ASSIGN_OR_RETURN(
       server->security, security::Security::Open(options.security, options.grpc.host, LogReload));
   server->core = std::make_unique<repository::ServingCoreImpl>(
-      std::move(models), repository::LoadServable, options.core, Clock::Real(), *server->observer);
+      std::move(models),
+      repository::ModelSource{
+          .find =
+              [repository = options.repository](const std::string& name, const auto& policy) {
+                return repository::FindModel(repository, name, policy);
+              },
+          .names = [repository =
+                        options.repository] { return repository::ModelNames(repository); }},
+      repository::LoadServable, options.core, Clock::Real(), *server->observer);
   if (options.metrics.enabled) {
     REPRISE_ASSIGN_OR_RETURN(server->metrics_server,
                              metrics::MetricsServer::Start(options.metrics, server->registry));
@@ -178,11 +186,12 @@ void ForEachProtocol(Server& server, Step step) {
 }
 
 // Serves on while health says no, then lets what is under way finish. Whether all of it did.
-bool Drain(Server& server, const config::ShutdownOptions& options, int signal) {
+bool Drain(Server& server, const config::ShutdownOptions& options, int signal, bool lame_duck) {
   LogInfo("stopping", {{"signal", signal == SIGINT ? "SIGINT" : "SIGTERM"}});
+  server.core->StopLoading();
   server.core->StartLameDuck();
   ForEachProtocol(server, [](auto& protocol) { protocol.BeginDrain(); });
-  if (signal != SIGINT) std::this_thread::sleep_for(options.lame_duck);
+  if (lame_duck) std::this_thread::sleep_for(options.lame_duck);
   server.core->CloseGate();
   ForEachProtocol(server, [](auto& protocol) { protocol.RefuseNew(); });
   const SteadyClock::time_point deadline = SteadyClock::now() + options.exit_timeout;
@@ -203,7 +212,9 @@ ExitStatus ServeUntilStopped(Server& server, const ServerOptions& options, StopS
   server.core->StartLoading();
   absl::Status loaded;
   std::optional<int> signal = WaitWhileLoading(server, signals, &loaded);
-  if (!signal.has_value()) {
+  // Health that never said yes sent nobody here who would have to turn away.
+  const bool was_loading = signal.has_value();
+  if (!was_loading) {
     if (loaded.ok()) {
       LogInfo("ready");
     } else if (options.core.keep_going) {
@@ -218,7 +229,8 @@ ExitStatus ServeUntilStopped(Server& server, const ServerOptions& options, StopS
     signal = signals.Wait(SteadyClock::time_point::max());
   }
   signals.NextOneEndsTheProcess();
-  return Drain(server, options.shutdown, *signal) ? kExitOk : kExitFailed;
+  const bool lame_duck = !was_loading && *signal != SIGINT;
+  return Drain(server, options.shutdown, *signal, lame_duck) ? kExitOk : kExitFailed;
 }
 
 // Logs why the server cannot start.
@@ -240,7 +252,7 @@ ExitStatus Serve(const ServerOptions& options) {
       return Refuse(limited);
     }
   }
-  auto models = repository::FindModels(options.repository);
+  auto models = repository::ModelsAtStart(options.core, options.repository);
   if (!models.ok()) return Refuse(models.status());
   auto server = OpenPorts(options, *std::move(models));
   if (!server.ok()) return Refuse(server.status());

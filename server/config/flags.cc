@@ -53,6 +53,17 @@ void AddRepositoryFlags(CLI::App& app, repository::RepositoryOptions* options,
                  "Name of the model in a checkpoint folder given by itself; default: the folder's "
                  "name")
       ->type_name("NAME");
+  AddParsedOption(app, "--model-control", &core->control, repository::ParseModelControl,
+                  "none|explicit", "none",
+                  "none: every model is loaded at start and stays; explicit: only those of "
+                  "--load-model, and calls load and unload models at run time");
+  app.add_option(
+         "--load-model", core->load_models,
+         "Models to load at start with --model-control explicit, with commas or by repeating "
+         "the flag; '*': all of them")
+      ->type_name("NAME")
+      ->delimiter(',')
+      ->allow_extra_args(false);
   app.add_flag("--keep-going", core->keep_going,
                "Serve the models that load when others fail; without it a failure ends the "
                "server with status 1");

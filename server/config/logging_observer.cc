@@ -72,10 +72,15 @@ void LoggingObserver::OnModelState(std::string_view model, std::string_view vers
       LogInfo("model unloading", fields);
       break;
     case ModelState::kUnavailable:
+      if (reason == kUnloaded) break;  // OnModelUnloaded says so
       fields["reason"] = reason;
       LogError("model unavailable", fields);
       break;
-    case ModelState::kReady:  // OnModelReady says more
+    case ModelState::kReady:
+      if (reason.empty()) break;  // OnModelReady says more
+      fields["reason"] = reason;
+      LogError("model load failed, the version loaded before serves on", fields);
+      break;
     case ModelState::kUnknown:
       break;
   }

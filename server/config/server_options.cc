@@ -49,6 +49,7 @@ bool OpensHttp(const ServerOptions& options) {
 
 absl::Status Validate(const ServerOptions& options) {
   REPRISE_RETURN_IF_ERROR(repository::Validate(options.repository.defaults));
+  REPRISE_RETURN_IF_ERROR(repository::Validate(options.core));
   REPRISE_RETURN_IF_ERROR(grpc::Validate(GrpcOptions(options)));
   return OpensHttp(options) ? http::Validate(HttpOptions(options)) : absl::OkStatus();
 }

@@ -83,7 +83,8 @@ HealthService::Status HealthService::StatusOf(const std::string& name) {
         std::vector<std::string> names = {"", "readiness", "startup", "liveness"};
         if (scope_ == HealthScope::kAll) {
           for (ModelIndexEntry& model : service_.core.Index()) {
-            names.push_back(std::move(model.name));
+            // Without a version it was never loaded, and nobody can ask for its health.
+            if (!model.version.empty()) names.push_back(std::move(model.name));
           }
         }
         for (const std::string& name : names) {

@@ -25,10 +25,11 @@ enum class HealthScope : std::uint8_t {
 };
 
 // Names that can be asked for:
-//   "", "readiness"   every model configured at start was ready once, and the server is not
-//   draining "startup"         readiness was reached once; stays so "liveness"        the process
-//   can still do its work; says nothing about models or queues a model's name    that model can be
-//   called, and the server is not draining
+//   - "" and "readiness": every model configured at start was ready once, and the server does not
+//     drain;
+//   - "startup": readiness was reached once; stays so;
+//   - "liveness": the process can still do its work; says nothing about models or queues;
+//   - a model's name: that model can be called, and the server does not drain.
 //
 // gRPC's own health service is not used: it answers SERVING before anything is ready, and its open
 // watches hold up a shutdown. Thread-safe.

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "engine/check.h"
+#include "server/grpc/control_call.h"
 #include "server/grpc/infer_codec.h"
 #include "server/grpc/inference_call.h"
 #include "server/grpc/message_bytes.h"
@@ -12,6 +13,7 @@
 #include "server/grpc/status.h"
 #include "server/grpc/unary_call.h"
 #include "server/wire/classification.h"
+#include "server/wire/control_request.h"
 #include "server/wire/model_config.h"
 #include "server/wire/server_report.h"
 
@@ -36,6 +38,26 @@ absl::Status DecodeCall(const ServiceContext& service, const ::grpc::ByteBuffer&
 }
 
 }  // namespace
+
+template <typename Request>
+InferenceService::Reactor* InferenceService::Control(std::string_view method, ControlMethod act,
+                                                     Context* context, const Bytes& bytes,
+                                                     Bytes* response) {
+  const std::shared_ptr<ControlCall> call = ControlCall::Start(service_, method, context, response);
+  Request message;
+  absl::Status received = service_.Admit(method, *context).status();
+  if (received.ok()) received = ReceiveMessage(service_, bytes, &message);
+  const absl::StatusOr<wire::ControlRequest> request =
+      received.ok() ? wire::ToControlRequest(std::move(message)) : std::move(received);
+  if (request.ok()) {
+    (service_.core.*act)(request->model, request->parameters,
+                         [call](const absl::Status& status) { call->End(status); });
+  } else {
+    call->End(request.status());
+  }
+  // Alive still: gRPC's share is dropped in OnDone, which follows this return.
+  return call.get();
+}
 
 InferenceService::Reactor* InferenceService::ServerLive(Context* context, const Bytes* bytes,
                                                         Bytes* response) {
@@ -138,14 +160,18 @@ InferenceService::Reactor* InferenceService::ModelStatistics(Context* context, c
   return AnswerNotBuilt(service_, "ModelStatistics", context);
 }
 
-InferenceService::Reactor* InferenceService::RepositoryModelLoad(Context* context, const Bytes*,
-                                                                 Bytes*) {
-  return AnswerNotBuilt(service_, "RepositoryModelLoad", context);
+InferenceService::Reactor* InferenceService::RepositoryModelLoad(Context* context,
+                                                                 const Bytes* bytes,
+                                                                 Bytes* response) {
+  return Control<inference::RepositoryModelLoadRequest>(
+      "RepositoryModelLoad", &ServingCore::LoadModel, context, *bytes, response);
 }
 
-InferenceService::Reactor* InferenceService::RepositoryModelUnload(Context* context, const Bytes*,
-                                                                   Bytes*) {
-  return AnswerNotBuilt(service_, "RepositoryModelUnload", context);
+InferenceService::Reactor* InferenceService::RepositoryModelUnload(Context* context,
+                                                                   const Bytes* bytes,
+                                                                   Bytes* response) {
+  return Control<inference::RepositoryModelUnloadRequest>(
+      "RepositoryModelUnload", &ServingCore::UnloadModel, context, *bytes, response);
 }
 
 InferenceService::Reactor* InferenceService::SystemSharedMemoryStatus(Context* context,

@@ -1,6 +1,9 @@
 // inference.GRPCInferenceService, the Open Inference Protocol v2 on top of a ServingCore.
 #pragma once
 
+#include <string>
+#include <string_view>
+
 #include "inference/grpc_service.grpc.pb.h"
 #include "server/grpc/raw_service.h"
 #include "server/grpc/service_context.h"
@@ -40,6 +43,14 @@ class InferenceService final : public InferenceServiceBase {
   using Bytes = ::grpc::ByteBuffer;
   using Reactor = ::grpc::ServerUnaryReactor;
 
+  using ControlMethod = void (ServingCore::*)(const std::string& name,
+                                              const ControlParameters& parameters,
+                                              ControlCallback done);
+
+  template <typename Request>
+  Reactor* Control(std::string_view method, ControlMethod act, Context* context, const Bytes& bytes,
+                   Bytes* response);
+
   Reactor* ServerLive(Context* context, const Bytes* bytes, Bytes* response) override;
   Reactor* ServerReady(Context* context, const Bytes* bytes, Bytes* response) override;
   Reactor* ModelReady(Context* context, const Bytes* bytes, Bytes* response) override;
@@ -48,11 +59,11 @@ class InferenceService final : public InferenceServiceBase {
   Reactor* ModelInfer(Context* context, const Bytes* bytes, Bytes* response) override;
   Reactor* ModelConfig(Context* context, const Bytes* bytes, Bytes* response) override;
   Reactor* RepositoryIndex(Context* context, const Bytes* bytes, Bytes* response) override;
+  Reactor* RepositoryModelLoad(Context* context, const Bytes* bytes, Bytes* response) override;
+  Reactor* RepositoryModelUnload(Context* context, const Bytes* bytes, Bytes* response) override;
 
   ::grpc::ServerBidiReactor<Bytes, Bytes>* ModelStreamInfer(Context* context) override;
   Reactor* ModelStatistics(Context* context, const Bytes*, Bytes*) override;
-  Reactor* RepositoryModelLoad(Context* context, const Bytes*, Bytes*) override;
-  Reactor* RepositoryModelUnload(Context* context, const Bytes*, Bytes*) override;
   Reactor* SystemSharedMemoryStatus(Context* context, const Bytes*, Bytes*) override;
   Reactor* SystemSharedMemoryRegister(Context* context, const Bytes*, Bytes*) override;
   Reactor* SystemSharedMemoryUnregister(Context* context, const Bytes*, Bytes*) override;

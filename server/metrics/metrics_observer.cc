@@ -85,6 +85,7 @@ void MetricsObserver::OnInflight(std::string_view model, std::string_view versio
 
 void MetricsObserver::OnModelState(std::string_view model, std::string_view version,
                                    ModelState state, std::string_view) {
+  if (version.empty()) return;  // no version was found, so none has series
   const MutexLock lock(life_mutex_);
   FindOrAdd(model, version).State(state);
 }
@@ -109,6 +110,10 @@ void MetricsObserver::OnModelUnloaded(std::string_view model, std::string_view v
 
 void MetricsObserver::OnGoldenMismatch(std::string_view model, std::string_view version) {
   With(model, version, [](ModelSeries& series) { series.GoldenMismatch(); });
+}
+
+void MetricsObserver::OnGoldenMismatch(std::string_view model, std::string_view version) {
+  AddSeries(model, version).GoldenMismatch();
 }
 
 void MetricsObserver::OnDraining() { draining_.Set(1); }

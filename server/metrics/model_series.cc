@@ -237,6 +237,7 @@ void ModelSeries::State(ModelState state) {
     ready_ = nullptr;
     return;
   }
+  if (state == ModelState::kUnavailable && ready_ == nullptr) return;  // unloaded on purpose
   if (ready_ == nullptr) ready_ = &series_.Gauge(catalogue::kModelReady, {model_, version_});
   ready_->Set(state == ModelState::kReady ? 1 : 0);
 }

@@ -55,9 +55,14 @@ absl::Status ReadName(const std::string& key, const Json& value,
 }
 
 absl::Status ReadVersions(const std::string& key, const Json& value, VersionChoice* field) {
-  constexpr const char* kExpected = "\"latest\", \"all\" or a list of version numbers >= 1";
+  constexpr const char* kExpected =
+      "\"latest\", {\"latest\": n} with n >= 1, \"all\" or a list of version numbers >= 1";
   *field = {};
   if (value == "latest") return absl::OkStatus();
+  if (value.is_object() && value.size() == 1 && value.contains("latest")) {
+    REPRISE_RETURN_IF_ERROR(ReadInteger("versions.latest", value["latest"], &field->latest));
+    return field->latest >= 1 ? absl::OkStatus() : WrongType(key, value, kExpected);
+  }
   if (value == "all") {
     field->kind = VersionChoice::Kind::kAll;
     return absl::OkStatus();

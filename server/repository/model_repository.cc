@@ -1,5 +1,7 @@
 #include "server/repository/model_repository.h"
 
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <charconv>
 #include <filesystem>
@@ -90,6 +92,32 @@ absl::Status CheckAllInside(const fs::path& folder, const fs::path& root,
   return absl::OkStatus();
 }
 
+// Names, sizes, places and times of change of all files under `folder`, links followed: a changed
+// file shows in its time of change (ctime), which nobody can set.
+void Describe(const fs::path& folder, std::set<fs::path>* seen, std::string* files) {
+  std::error_code error;
+  if (!seen->insert(fs::canonical(folder, error)).second) return;
+  std::vector<fs::path> entries;
+  for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
+    entries.push_back(it->path());
+  }
+  std::sort(entries.begin(), entries.end());
+  for (const fs::path& entry : entries) {
+    struct stat found {};
+    if (stat(entry.c_str(), &found) != 0) continue;
+    absl::StrAppend(files, entry.filename().string(), "/", found.st_size, "/", found.st_dev, "/",
+                    found.st_ino, "/", found.st_ctim.tv_sec, ".", found.st_ctim.tv_nsec, "\n");
+    if (IsFolder(entry)) Describe(entry, seen, files);
+  }
+}
+
+std::string FilesOf(const fs::path& folder) {
+  std::string files;
+  std::set<fs::path> seen;
+  Describe(folder, &seen, &files);
+  return files;
+}
+
 absl::StatusOr<ModelServingOptions> ReadPolicy(const fs::path& model, const fs::path& root,
                                                const ModelServingOptions& defaults) {
   const fs::path path = model / "model.json";
@@ -129,7 +157,9 @@ absl::StatusOr<std::vector<VersionDirectory>> Choose(std::vector<VersionDirector
                                                      const fs::path& model) {
   if (choice.kind == VersionChoice::Kind::kAll) return versions;
   if (choice.kind == VersionChoice::Kind::kLatest) {
-    return std::vector<VersionDirectory>{std::move(versions.back())};
+    const auto surplus = static_cast<std::int64_t>(versions.size()) - choice.latest;
+    if (surplus > 0) versions.erase(versions.begin(), versions.begin() + surplus);
+    return versions;
   }
   std::vector<VersionDirectory> chosen;
   for (const std::int64_t listed : choice.listed) {
@@ -146,32 +176,72 @@ absl::StatusOr<std::vector<VersionDirectory>> Choose(std::vector<VersionDirector
   return chosen;
 }
 
+// With `options`, whatever model.json says.
 absl::StatusOr<ModelDirectory> ReadModel(const fs::path& folder, const fs::path& root,
-                                         const ModelServingOptions& defaults) {
+                                         const ModelServingOptions& defaults,
+                                         const std::optional<ModelServingOptions>& options = {}) {
   ModelDirectory model;
   model.name = folder.filename().string();
   REPRISE_RETURN_IF_ERROR(CheckModelName(model.name));
   REPRISE_RETURN_IF_ERROR(CheckInside(folder, root));
-  REPRISE_ASSIGN_OR_RETURN(model.options, ReadPolicy(folder, root, defaults));
+  if (options.has_value()) {
+    model.options = *options;
+  } else {
+    REPRISE_ASSIGN_OR_RETURN(model.options, ReadPolicy(folder, root, defaults));
+  }
   REPRISE_ASSIGN_OR_RETURN(std::vector<VersionDirectory> versions, FindVersions(folder));
   REPRISE_ASSIGN_OR_RETURN(model.versions,
                            Choose(std::move(versions), model.options.versions, folder));
-  for (const VersionDirectory& version : model.versions) {
+  for (VersionDirectory& version : model.versions) {
     std::set<fs::path> seen;
     REPRISE_RETURN_IF_ERROR(CheckAllInside(version.path, root, &seen));
+    version.files = FilesOf(version.path);
   }
   return model;
 }
 
-// Requires: `root` is canonical and holds config.json.
+absl::StatusOr<fs::path> OpenRoot(const RepositoryOptions& options) {
+  std::error_code error;
+  const fs::path root = fs::canonical(options.path, error);
+  if (!error && IsFolder(root)) return root;
+  return absl::NotFoundError(
+      absl::StrCat("the model repository '", options.path, "' is not a folder that can be read"));
+}
+
+bool IsCheckpoint(const fs::path& root) { return Exists(root / "config.json"); }
+
+std::string CheckpointName(const fs::path& root, const RepositoryOptions& options) {
+  return options.model_name.empty() ? root.filename().string() : options.model_name;
+}
+
+// Requires: `root` is canonical and IsCheckpoint.
 absl::StatusOr<ModelDirectory> BareCheckpoint(const fs::path& root,
                                               const RepositoryOptions& options) {
   ModelDirectory model;
-  model.name = options.model_name.empty() ? root.filename().string() : options.model_name;
+  model.name = CheckpointName(root, options);
   REPRISE_RETURN_IF_ERROR(CheckModelName(model.name));
   model.options = options.defaults;
-  model.versions = {{1, root.string()}};
+  model.versions = {{1, root.string(), FilesOf(root)}};
   return model;
+}
+
+// The model's folder as it is; NotFound when there is none.
+absl::StatusOr<ModelDirectory> ReadNamed(const fs::path& root, const RepositoryOptions& options,
+                                         const std::string& name,
+                                         const std::optional<ModelServingOptions>& policy) {
+  const absl::Status missing =
+      absl::NotFoundError(absl::StrCat("the model repository has no model '", name, "'"));
+  if (IsCheckpoint(root)) {
+    if (name != CheckpointName(root, options)) return missing;
+    REPRISE_ASSIGN_OR_RETURN(ModelDirectory model, BareCheckpoint(root, options));
+    if (policy.has_value()) model.options = *policy;
+    return model;
+  }
+  std::error_code error;
+  if (!IsFolder(root / name) && !fs::is_symlink(root / name, error)) return missing;
+  absl::StatusOr<ModelDirectory> model = ReadModel(root / name, root, options.defaults, policy);
+  if (model.ok()) return model;
+  return absl::FailedPreconditionError(model.status().message());
 }
 
 }  // namespace
@@ -196,14 +266,9 @@ absl::Status CheckModelName(std::string_view name) {
 
 absl::StatusOr<std::vector<ModelDirectory>> FindModels(const RepositoryOptions& options) {
   REPRISE_RETURN_IF_ERROR(Validate(options.defaults));
-  std::error_code error;
-  const fs::path root = fs::canonical(options.path, error);
-  if (error || !IsFolder(root)) {
-    return absl::NotFoundError(
-        absl::StrCat("the model repository '", options.path, "' is not a folder that can be read"));
-  }
+  REPRISE_ASSIGN_OR_RETURN(const fs::path root, OpenRoot(options));
   std::vector<ModelDirectory> models;
-  if (Exists(root / "config.json")) {
+  if (IsCheckpoint(root)) {
     REPRISE_ASSIGN_OR_RETURN(ModelDirectory model, BareCheckpoint(root, options));
     models.push_back(std::move(model));
     return models;
@@ -225,6 +290,35 @@ absl::StatusOr<std::vector<ModelDirectory>> FindModels(const RepositoryOptions& 
   return absl::NotFoundError(absl::StrCat(
       "the model repository '", root.string(),
       "' holds no model; expected <model>/<version>/config.json, or config.json itself"));
+}
+
+absl::StatusOr<ModelDirectory> FindModel(const RepositoryOptions& options, const std::string& name,
+                                         const std::optional<std::string>& policy) {
+  REPRISE_RETURN_IF_ERROR(CheckModelName(name));
+  std::optional<ModelServingOptions> parsed;
+  if (policy.has_value()) {
+    absl::StatusOr<ModelServingOptions> read = ParseModelPolicy(*policy, options.defaults);
+    if (!read.ok()) {
+      return absl::Status(read.status().code(),
+                          absl::StrCat("parameter 'config': ", read.status().message()));
+    }
+    parsed = *std::move(read);
+  }
+  REPRISE_ASSIGN_OR_RETURN(const fs::path root, OpenRoot(options));
+  return ReadNamed(root, options, name, parsed);
+}
+
+std::vector<std::string> ModelNames(const RepositoryOptions& options) {
+  const absl::StatusOr<fs::path> root = OpenRoot(options);
+  if (!root.ok()) return {};
+  if (IsCheckpoint(*root)) return {CheckpointName(*root, options)};
+  const absl::StatusOr<std::vector<fs::path>> entries = List(*root);
+  if (!entries.ok()) return {};
+  std::vector<std::string> names;
+  for (const fs::path& entry : *entries) {
+    if (IsFolder(entry)) names.push_back(entry.filename().string());
+  }
+  return names;
 }
 
 }  // namespace reprise::server::repository

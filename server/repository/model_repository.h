@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -25,7 +26,9 @@ struct RepositoryOptions {
 
 struct VersionDirectory {
   std::int64_t version = 0;
-  std::string path;  // a checkpoint directory
+  std::string path;     // a checkpoint directory
+  std::string files{};  // differs once any file in it was changed
+  bool operator==(const VersionDirectory&) const = default;
 };
 
 struct ModelDirectory {
@@ -44,5 +47,15 @@ absl::Status CheckModelName(std::string_view name);
 // links (as download caches do). NotFound or InvalidArgument names the path and what was expected
 // there.
 absl::StatusOr<std::vector<ModelDirectory>> FindModels(const RepositoryOptions& options);
+
+// One model as its folder is now, with `policy` read in place of its model.json when given.
+// InvalidArgument for a name or policy that cannot be, NotFound when there is no such folder,
+// FailedPrecondition for what is wrong inside of it.
+absl::StatusOr<ModelDirectory> FindModel(const RepositoryOptions& options, const std::string& name,
+                                         const std::optional<std::string>& policy = {});
+
+// The names of the folders that FindModel would look into, sorted; none when the repository cannot
+// be read.
+std::vector<std::string> ModelNames(const RepositoryOptions& options);
 
 }  // namespace reprise::server::repository

@@ -13,19 +13,6 @@ using batching::Answer;
 using batching::BatchRequest;
 using batching::Verdict;
 
-pipeline::InputRules MakeInputRules(const ServableParts& parts) {
-  const ModelLimits& limits = parts.description.limits;
-  return {.model_name = parts.description.name,
-          .vocab_size = parts.vocab_size,
-          .type_vocab_size = parts.type_vocab_size,
-          .max_sequence_tokens = limits.max_sequence_tokens,
-          .max_text_tokens = limits.max_text_tokens,
-          .max_text_bytes = parts.max_text_bytes,
-          .max_batch_size = limits.max_batch_size,
-          .max_batch_tokens = limits.max_batch_tokens,
-          .accepts_text = parts.tokenizer != nullptr || parts.encode};
-}
-
 QueueDepth QueueBounds(const ModelLimits& limits) {
   return {.requests = limits.max_queue_requests,
           .rows = limits.max_queue_rows,
@@ -50,9 +37,22 @@ Verdict Invalid(absl::Status status) { return {std::move(status), RefusalReason:
 
 }  // namespace
 
+pipeline::InputRules InputRulesOf(const ServableParts& parts) {
+  const ModelLimits& limits = parts.description.limits;
+  return {.model_name = parts.description.name,
+          .vocab_size = parts.vocab_size,
+          .type_vocab_size = parts.type_vocab_size,
+          .max_sequence_tokens = limits.max_sequence_tokens,
+          .max_text_tokens = limits.max_text_tokens,
+          .max_text_bytes = parts.max_text_bytes,
+          .max_batch_size = limits.max_batch_size,
+          .max_batch_tokens = limits.max_batch_tokens,
+          .accepts_text = parts.tokenizer != nullptr || parts.encode};
+}
+
 Servable::Servable(ServableParts parts, Clock& clock, Observer& observer)
     : description_(parts.description),
-      input_rules_(MakeInputRules(parts)),
+      input_rules_(InputRulesOf(parts)),
       output_rules_(parts.outputs),
       score_bytes_per_square_(parts.score_bytes_per_square),
       tokenizer_(std::move(parts.tokenizer)),

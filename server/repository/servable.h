@@ -34,6 +34,8 @@ struct ServableParts {
   std::vector<std::unique_ptr<batching::BatchRunner>> runners;  // one per executor
 };
 
+pipeline::InputRules InputRulesOf(const ServableParts& parts);
+
 // Checks, admits, tokenizes and queues requests; its scheduler runs and answers them. Thread-safe.
 class Servable {
  public:

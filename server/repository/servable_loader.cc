@@ -2,16 +2,22 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <span>
 #include <system_error>
 #include <utility>
 
+#include "absl/strings/cord.h"
 #include "absl/strings/str_cat.h"
+#include "engine/architectures/bert_config.h"
 #include "engine/check.h"
 #include "engine/device/cpu/cores.h"
 #include "engine/executor.h"
 #include "engine/model.h"
+#include "engine/weights/checkpoint.h"
+#include "engine/weights/weight_source.h"
 #include "server/batching/engine_runner.h"
 #include "server/repository/executor_sizing.h"
+#include "server/repository/golden_gate.h"
 #include "server/repository/warm_up.h"
 
 namespace reprise::server::repository {
@@ -21,7 +27,48 @@ using engine::architectures::BertConfig;
 using engine::architectures::Pooling;
 
 absl::Status InStep(const char* step, const absl::Status& status) {
-  return absl::Status(status.code(), absl::StrCat(step, ": ", status.message()));
+  absl::Status named(status.code(), absl::StrCat(step, ": ", status.message()));
+  status.ForEachPayload([&named](absl::string_view url, const absl::Cord& payload) {
+    named.SetPayload(url, payload);
+  });
+  return named;
+}
+
+absl::Status Continue(const std::stop_token& stop) {
+  return stop.stop_requested() ? absl::CancelledError("the server is stopping") : absl::OkStatus();
+}
+
+// Reading and packing weights is the longest step; this source makes it end between two tensors.
+class StoppableSource final : public engine::weights::WeightSource {
+ public:
+  StoppableSource(const engine::weights::WeightSource& source, const std::stop_token& stop)
+      : source_(source), stop_(stop) {}
+
+  bool Contains(const std::string& name) const override { return source_.Contains(name); }
+  absl::StatusOr<std::vector<std::int64_t>> Shape(const std::string& name) const override {
+    return source_.Shape(name);
+  }
+  absl::StatusOr<std::vector<float>> Read(const std::string& name,
+                                          std::span<const std::int64_t> shape) const override {
+    REPRISE_RETURN_IF_ERROR(Continue(stop_));
+    return source_.Read(name, shape);
+  }
+
+ private:
+  const engine::weights::WeightSource& source_;
+  const std::stop_token& stop_;
+};
+
+absl::StatusOr<std::shared_ptr<const engine::Model>> ReadModel(const std::string& directory,
+                                                               engine::Precision precision,
+                                                               const std::stop_token& stop) {
+  REPRISE_RETURN_IF_ERROR(Continue(stop));
+  REPRISE_ASSIGN_OR_RETURN(const BertConfig config,
+                           engine::architectures::ReadBertConfig(directory));
+  REPRISE_ASSIGN_OR_RETURN(const std::unique_ptr<const engine::weights::Checkpoint> checkpoint,
+                           engine::weights::Checkpoint::Open(directory));
+  return engine::Model::Create(config, StoppableSource(*checkpoint, stop),
+                               {.precision = precision});
 }
 
 // Null where there is no tokenizer.json.
@@ -74,13 +121,14 @@ std::vector<TensorSpec> OutputSpecs(const pipeline::OutputRules& rules) {
 // Each executor is made and warmed by itself: their memory is touched by their own threads.
 absl::StatusOr<std::vector<std::unique_ptr<batching::BatchRunner>>> MakeRunners(
     const std::shared_ptr<const engine::Model>& model, const ModelServingOptions& options,
-    const ModelLimits& limits, const engine::OutputSet& outputs) {
+    const ModelLimits& limits, const engine::OutputSet& outputs, const std::stop_token& stop) {
   std::vector<std::unique_ptr<batching::BatchRunner>> runners;
   for (int i = 0; i < limits.executors; ++i) {
+    REPRISE_RETURN_IF_ERROR(Continue(stop));
     auto executor = engine::Executor::Create(model, SizeExecutor(options, limits));
     if (!executor.ok()) return InStep("creating an executor", executor.status());
     auto runner = std::make_unique<batching::EngineRunner>(*std::move(executor));
-    REPRISE_RETURN_IF_ERROR(WarmUp(limits, outputs, options.warmup_runs, runner.get()));
+    REPRISE_RETURN_IF_ERROR(WarmUp(limits, outputs, options.warmup_runs, stop, runner.get()));
     runners.push_back(std::move(runner));
   }
   return runners;
@@ -88,10 +136,11 @@ absl::StatusOr<std::vector<std::unique_ptr<batching::BatchRunner>>> MakeRunners(
 
 }  // namespace
 
-absl::StatusOr<ServableParts> LoadServable(const std::string& model_name,
-                                           const VersionDirectory& directory,
-                                           const ModelServingOptions& options) {
-  auto loaded = engine::Model::Load(directory.path, {.precision = options.precision});
+absl::StatusOr<ServableParts> LoadUnchecked(const std::string& model_name,
+                                            const VersionDirectory& directory,
+                                            const ModelServingOptions& options,
+                                            const std::stop_token& stop) {
+  auto loaded = ReadModel(directory.path, options.precision, stop);
   if (!loaded.ok()) return InStep("reading the model", loaded.status());
   const std::shared_ptr<const engine::Model> model = *std::move(loaded);
   const BertConfig& config = model->config();
@@ -123,8 +172,19 @@ absl::StatusOr<ServableParts> LoadServable(const std::string& model_name,
   parts.max_overtakes = options.batching.max_overtakes;
   parts.tokenizer_threads = options.tokenizer_threads;
   parts.tokenizer = *std::move(tokenizer);
-  REPRISE_ASSIGN_OR_RETURN(
-      parts.runners, MakeRunners(model, options, parts.description.limits, parts.outputs.has));
+  REPRISE_ASSIGN_OR_RETURN(parts.runners, MakeRunners(model, options, parts.description.limits,
+                                                      parts.outputs.has, stop));
+  return parts;
+}
+
+absl::StatusOr<ServableParts> LoadServable(const std::string& model_name,
+                                           const VersionDirectory& directory,
+                                           const ModelServingOptions& options,
+                                           const std::stop_token& stop) {
+  REPRISE_ASSIGN_OR_RETURN(ServableParts parts,
+                           LoadUnchecked(model_name, directory, options, stop));
+  const absl::Status golden = CheckGolden(directory.path, parts, stop);
+  if (!golden.ok()) return InStep("checking the golden samples", golden);
   return parts;
 }
 

@@ -1,6 +1,7 @@
 // Loads a checkpoint directory into everything that serving it needs.
 #pragma once
 
+#include <stop_token>
 #include <string>
 
 #include "absl/status/statusor.h"
@@ -10,9 +11,17 @@
 namespace reprise::server::repository {
 
 // Reads the model and its tokenizer.json (text is accepted only where there is one), makes the
-// executors and warms them up. Errors are those of the step that failed, with its name in front.
+// executors and warms them up. Errors are those of the step that failed, with its name in front;
+// Cancelled soon after `stop` was requested: between two tensors, executors or warm-up batches.
+absl::StatusOr<ServableParts> LoadUnchecked(const std::string& model_name,
+                                            const VersionDirectory& directory,
+                                            const ModelServingOptions& options,
+                                            const std::stop_token& stop = {});
+
+// The same behind the golden gate (golden_gate.h): what is served.
 absl::StatusOr<ServableParts> LoadServable(const std::string& model_name,
                                            const VersionDirectory& directory,
-                                           const ModelServingOptions& options);
+                                           const ModelServingOptions& options,
+                                           const std::stop_token& stop = {});
 
 }  // namespace reprise::server::repository

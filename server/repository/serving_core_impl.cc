@@ -1,120 +1,254 @@
 #include "server/repository/serving_core_impl.h"
 
 #include <algorithm>
-#include <charconv>
-#include <system_error>
+#include <new>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "engine/check.h"
+#include "server/repository/control_parameters.h"
+#include "server/repository/golden_gate.h"
 
 namespace reprise::server::repository {
 namespace {
 
 constexpr std::chrono::seconds kStuckAfter{30};
 
-absl::StatusOr<std::int64_t> ParseVersion(const std::string& text) {
-  std::int64_t version = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), version);
-  if (error == std::errc() && end == text.data() + text.size() && version >= 0) return version;
-  return absl::InvalidArgumentError(
-      absl::StrCat("model version '", text, "' is not a version; expected an integer >= 0"));
+absl::Status Stopping() {
+  return absl::UnavailableError("the server is stopping: it loads and unloads nothing more");
 }
 
-absl::Status NotAtReadyState(const std::string& name, std::int64_t version,
-                             const std::string& reason) {
-  return absl::UnavailableError(absl::StrCat("Request for model: '", name, "' version ", version,
-                                             " is not at ready state: ", reason));
+// A failure as the caller of a load sees it.
+absl::Status DidNotLoad(const std::string& model, std::int64_t version,
+                        const absl::Status& status) {
+  return absl::FailedPreconditionError(
+      absl::StrCat("model '", model, "' version ", version, " did not load: ", status.message()));
 }
 
 }  // namespace
 
-ServingCoreImpl::ServingCoreImpl(std::vector<ModelDirectory> models, ServableLoader loader,
-                                 CoreOptions options, Clock& clock, Observer& observer)
-    : directories_(std::move(models)),
+absl::StatusOr<ModelControl> ParseModelControl(std::string_view text) {
+  if (text == "none") return ModelControl::kNone;
+  if (text == "explicit") return ModelControl::kExplicit;
+  return absl::InvalidArgumentError(
+      absl::StrCat("model control is '", std::string(text), "'; expected none, explicit"));
+}
+
+absl::Status Validate(const CoreOptions& options) {
+  if (options.control == ModelControl::kExplicit || options.load_models.empty()) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("--load-model '", options.load_models.front(),
+                   "' needs --model-control explicit: with none every model is loaded"));
+}
+
+absl::StatusOr<std::vector<ModelDirectory>> ModelsAtStart(const CoreOptions& options,
+                                                          const RepositoryOptions& repository) {
+  const std::vector<std::string>& names = options.load_models;
+  if (options.control == ModelControl::kNone ||
+      std::find(names.begin(), names.end(), "*") != names.end()) {
+    return FindModels(repository);
+  }
+  std::vector<ModelDirectory> models;
+  for (const std::string& name : std::set<std::string>(names.begin(), names.end())) {
+    REPRISE_ASSIGN_OR_RETURN(models.emplace_back(), FindModel(repository, name));
+  }
+  return models;
+}
+
+ServingCoreImpl::ServingCoreImpl(std::vector<ModelDirectory> at_start, ModelSource source,
+                                 ServableLoader loader, CoreOptions options, Clock& clock,
+                                 Observer& observer)
+    : at_start_(std::move(at_start)),
+      source_(std::move(source)),
       loader_(std::move(loader)),
       options_(options),
       clock_(clock),
-      observer_(observer) {
-  REPRISE_CHECK(options_.load_threads >= 1);
-  MutexLock lock(mutex_);
-  for (const ModelDirectory& model : directories_) {
+      observer_(observer),
+      table_(observer),
+      tasks_(options.load_threads) {
+  for (const ModelDirectory& model : at_start_) {
     for (const VersionDirectory& directory : model.versions) {
-      models_[model.name][directory.version] = {ModelState::kLoading, "loading", nullptr};
-      ++still_loading_;
-      observer_.OnModelState(model.name, absl::StrCat(directory.version), ModelState::kLoading,
-                             "loading");
+      table_.SetLoading(model.name, directory.version);
     }
   }
+  MutexLock lock(mutex_);
+  still_loading_ = at_start_.size();
+  for (const ModelDirectory& model : at_start_) never_ready_.insert(model.name);
 }
 
 ServingCoreImpl::~ServingCoreImpl() { Shutdown(); }
 
 void ServingCoreImpl::StartLoading() {
-  const auto useful = std::min<std::size_t>(options_.load_threads, directories_.size());
-  for (std::size_t i = 0; i < useful; ++i) load_threads_.emplace_back([this] { LoadModels(); });
-}
-
-// The versions of a model load one after another; a server that stops begins no further one.
-void ServingCoreImpl::LoadModels() {
-  while (true) {
-    const std::size_t next = next_to_load_.fetch_add(1);
-    if (next >= directories_.size()) return;
-    for (const VersionDirectory& directory : directories_[next].versions) {
-      {
-        MutexLock lock(mutex_);
-        if (stopping_) return;
-      }
-      LoadVersion(directories_[next], directory);
-    }
+  for (const ModelDirectory& model : at_start_) {
+    tasks_.Add(model.name, ModelTasks::Kind::kLoad, [this, &model] {
+      if (!stop_.stop_requested()) (void)Load(model, When::kAtStart);
+      MutexLock lock(mutex_);
+      --still_loading_;
+      loaded_.notify_all();
+    });
   }
-}
-
-void ServingCoreImpl::LoadVersion(const ModelDirectory& model, const VersionDirectory& directory) {
-  const SteadyClock::time_point start = clock_.Now();
-  absl::StatusOr<ServableParts> parts = loader_(model.name, directory, model.options);
-  if (!parts.ok()) {
-    OnLoadFailed(model.name, directory.version, parts.status());
-    return;
-  }
-  OnLoaded(model.name, directory.version,
-           std::make_shared<Servable>(*std::move(parts), clock_, observer_), clock_.Now() - start);
-}
-
-void ServingCoreImpl::OnLoaded(const std::string& model, std::int64_t version, ServablePtr servable,
-                               std::chrono::nanoseconds load_time) {
-  // Before the state: whoever sees the model ready finds its metrics.
-  observer_.OnModelReady(servable->description(), load_time);
-  observer_.OnModelState(model, absl::StrCat(version), ModelState::kReady, "");
-  MutexLock lock(mutex_);
-  models_[model][version] = {ModelState::kReady, "", std::move(servable)};
-  --still_loading_;
-  loaded_.notify_all();
-}
-
-void ServingCoreImpl::OnLoadFailed(const std::string& model, std::int64_t version,
-                                   absl::Status status) {
-  const std::string reason(status.message());
-  observer_.OnModelState(model, absl::StrCat(version), ModelState::kUnavailable, reason);
-  MutexLock lock(mutex_);
-  models_[model][version] = {ModelState::kUnavailable, reason, nullptr};
-  --still_loading_;
-  if (first_failure_.ok()) {
-    first_failure_ = absl::Status(status.code(), absl::StrCat("model '", model, "' version ",
-                                                              version, " did not load: ", reason));
-  }
-  loaded_.notify_all();
 }
 
 std::optional<absl::Status> ServingCoreImpl::AwaitLoaded(SteadyClock::time_point deadline) {
   MutexLock lock(mutex_);
   while (true) {
-    if (stopping_) return absl::CancelledError("the server was stopped while it loaded");
+    if (stop_.stop_requested()) {
+      return absl::CancelledError("the server was stopped while it loaded");
+    }
     const bool failed = !first_failure_.ok();
     if (still_loading_ == 0 || (failed && !options_.keep_going)) return first_failure_;
     if (clock_.Now() >= deadline) return std::nullopt;
     clock_.WaitUntil(loaded_, lock, deadline);
   }
+}
+
+absl::Status ServingCoreImpl::Load(const ModelDirectory& model, When when) {
+  ModelTable::Loaded loaded;
+  std::set<std::int64_t> wanted;
+  absl::Status failure;
+  for (const VersionDirectory& directory : model.versions) {
+    wanted.insert(directory.version);
+    if (table_.Serves(model.name, directory, model.options)) continue;
+    if (!failure.ok() && when == When::kLater) continue;
+    absl::StatusOr<ModelTable::InService> served = LoadVersion(model, directory);
+    if (stop_.stop_requested()) return Stopping();
+    if (served.ok()) {
+      loaded[directory.version] = *std::move(served);
+      continue;
+    }
+    Fail(model.name, directory.version, served.status());
+    absl::Status status = DidNotLoad(model.name, directory.version, served.status());
+    if (when == When::kAtStart) {
+      MutexLock lock(mutex_);
+      if (first_failure_.ok()) first_failure_ = status;
+      loaded_.notify_all();
+    }
+    if (failure.ok()) failure = std::move(status);
+  }
+  if (!failure.ok() && when == When::kLater) {
+    Withdraw(model.name, loaded);
+    return failure;
+  }
+  Retire(model.name, table_.Switch(model.name, loaded, wanted));
+  if (failure.ok()) {
+    MutexLock lock(mutex_);
+    never_ready_.erase(model.name);
+  }
+  return failure;
+}
+
+absl::StatusOr<ModelTable::InService> ServingCoreImpl::LoadVersion(
+    const ModelDirectory& model, const VersionDirectory& directory) {
+  table_.SetLoading(model.name, directory.version);
+  const SteadyClock::time_point start = clock_.Now();
+  absl::StatusOr<ServableParts> parts = absl::UnknownError("not loaded");
+  try {
+    parts = loader_(model.name, directory, model.options, stop_.get_token());
+  } catch (const std::bad_alloc&) {
+    return absl::ResourceExhaustedError("the machine has not enough memory for it");
+  }
+  REPRISE_RETURN_IF_ERROR(parts.status());
+  auto servable = std::make_unique<Servable>(*std::move(parts), clock_, observer_);
+  return std::make_shared<VersionInService>(std::move(servable), directory, model.options,
+                                            clock_.Now() - start);
+}
+
+void ServingCoreImpl::Fail(const std::string& model, std::int64_t version,
+                           const absl::Status& status) {
+  if (IsGoldenMismatch(status)) observer_.OnGoldenMismatch(model, absl::StrCat(version));
+  table_.SetFailed(model, version, std::string(status.message()));
+}
+
+void ServingCoreImpl::Withdraw(const std::string& name, const ModelTable::Loaded& loaded) {
+  for (const auto& [version, unused] : loaded) {
+    table_.SetFailed(name, version,
+                     "loaded, and not put into service: another version of the model failed");
+  }
+}
+
+absl::Status ServingCoreImpl::CheckControl(const std::string& name) const {
+  if (options_.control == ModelControl::kNone || !source_.find) {
+    return absl::UnavailableError(
+        "this server loads and unloads no models at run time: it was started with "
+        "--model-control none; start it with --model-control explicit");
+  }
+  if (stop_.stop_requested()) return Stopping();
+  return CheckModelName(name);
+}
+
+// Answers `done` with what `work` says, after all that was asked for this model before.
+void ServingCoreImpl::Enqueue(const std::string& name, ModelTasks::Kind kind, ControlCallback done,
+                              std::function<absl::Status()> work) {
+  constexpr int kMost = 1024;  // nobody asks for that many on purpose
+  if (control_calls_.fetch_add(1) >= kMost) {
+    control_calls_.fetch_sub(1);
+    return done(absl::ResourceExhaustedError(
+        absl::StrCat(kMost, " calls that load or unload models wait already; try later")));
+  }
+  ModelTasks::Task task = [this, done, work = std::move(work)] {
+    const absl::Status status = stop_.stop_requested() ? Stopping() : work();
+    control_calls_.fetch_sub(1);
+    done(status);
+  };
+  {
+    MutexLock lock(mutex_);
+    if (!shut_down_) return tasks_.Add(name, kind, std::move(task));
+  }
+  task();  // which finds that the server stops
+}
+
+void ServingCoreImpl::LoadModel(const std::string& name, const ControlParameters& parameters,
+                                ControlCallback done) {
+  if (absl::Status refused = CheckControl(name); !refused.ok()) return done(std::move(refused));
+  absl::StatusOr<std::optional<std::string>> policy = ReadLoadParameters(parameters);
+  if (!policy.ok()) return done(policy.status());
+  Enqueue(name, ModelTasks::Kind::kLoad, std::move(done),
+          [this, name, policy = *std::move(policy)] { return FindAndLoad(name, policy); });
+}
+
+absl::Status ServingCoreImpl::FindAndLoad(const std::string& name,
+                                          const std::optional<std::string>& policy) {
+  const absl::StatusOr<ModelDirectory> model = source_.find(name, policy);
+  if (model.ok()) return Load(*model, When::kLater);
+  // What the caller got wrong is the caller's to know; what is wrong on disk shows in the index.
+  if (absl::IsFailedPrecondition(model.status())) {
+    table_.SetFailed(name, std::string(model.status().message()));
+  }
+  return model.status();
+}
+
+void ServingCoreImpl::UnloadModel(const std::string& name, const ControlParameters& parameters,
+                                  ControlCallback done) {
+  if (absl::Status refused = CheckControl(name); !refused.ok()) return done(std::move(refused));
+  if (absl::Status bad = CheckUnloadParameters(parameters); !bad.ok()) return done(std::move(bad));
+  Enqueue(name, ModelTasks::Kind::kUnload, std::move(done), [this, name] { return Unload(name); });
+}
+
+absl::Status ServingCoreImpl::Unload(const std::string& name) {
+  std::vector<ModelTable::Retired> retired = table_.Switch(name, {}, {});
+  if (retired.empty()) {
+    return absl::NotFoundError(absl::StrCat("model '", name, "' is not loaded"));
+  }
+  for (ModelTable::Retired& each : retired) {
+    each.served->Retire();
+    table_.SetGone(name, std::move(each));
+  }
+  return absl::OkStatus();
+}
+
+// In a task of its own: whoever waits for the load need not wait for the last answer of what it
+// replaced, and other models may load meanwhile.
+void ServingCoreImpl::Retire(const std::string& name, std::vector<ModelTable::Retired> retired) {
+  if (retired.empty()) return;
+  tasks_.AddNext(name, ModelTasks::Kind::kUnload,
+                 [this, name, retired = std::move(retired)]() mutable {
+                   for (ModelTable::Retired& each : retired) {
+                     each.served->Retire();
+                     table_.SetGone(name, std::move(each));
+                   }
+                 });
 }
 
 void ServingCoreImpl::Infer(std::unique_ptr<InferenceRequest> request) {
@@ -123,11 +257,8 @@ void ServingCoreImpl::Infer(std::unique_ptr<InferenceRequest> request) {
                   RefusalReason::kDraining);
     return;
   }
-  absl::StatusOr<ServablePtr> servable;
-  {
-    MutexLock lock(mutex_);
-    servable = FindLocked(request->model_name, request->model_version);
-  }
+  const absl::StatusOr<std::shared_ptr<Servable>> servable =
+      table_.Find(request->model_name, request->model_version);
   if (!servable.ok()) {
     const bool invalid = absl::IsInvalidArgument(servable.status());
     request->done(servable.status(), invalid ? RefusalReason::kInvalid : RefusalReason::kNone);
@@ -136,119 +267,68 @@ void ServingCoreImpl::Infer(std::unique_ptr<InferenceRequest> request) {
   (*servable)->Infer(std::move(request));
 }
 
-absl::StatusOr<const ServingCoreImpl::Versions*> ServingCoreImpl::FindModelLocked(
-    const std::string& name) const {
-  const auto model = models_.find(name);
-  if (model != models_.end()) return &model->second;
-  return absl::NotFoundError(absl::StrCat("Request for unknown model: '", name, "' is not found"));
-}
-
-absl::StatusOr<ServingCoreImpl::ServablePtr> ServingCoreImpl::FindLocked(
-    const std::string& name, const std::string& version) const {
-  REPRISE_ASSIGN_OR_RETURN(const Versions* versions, FindModelLocked(name));
-  if (!version.empty()) {
-    REPRISE_ASSIGN_OR_RETURN(const std::int64_t number, ParseVersion(version));
-    const auto found = versions->find(number);
-    if (found == versions->end()) {
-      return absl::NotFoundError(absl::StrCat("Request for unknown model: '", name, "' version ",
-                                              number, " is not found"));
-    }
-    if (found->second.servable != nullptr) return found->second.servable;
-    return NotAtReadyState(name, number, found->second.reason);
-  }
-  for (auto latest = versions->rbegin(); latest != versions->rend(); ++latest) {
-    if (latest->second.servable != nullptr) return latest->second.servable;
-  }
-  for (const auto& [number, each] : *versions) {
-    if (each.state == ModelState::kLoading) return NotAtReadyState(name, number, each.reason);
-  }
-  return absl::NotFoundError(
-      absl::StrCat("Request for unknown model: '", name, "' has no available versions"));
-}
-
 bool ServingCoreImpl::Ready() const {
   MutexLock lock(mutex_);
-  return !lame_duck_ && !stopping_ && still_loading_ == 0 && first_failure_.ok();
+  return !lame_duck_ && !shut_down_ && never_ready_.empty();
 }
 
 absl::StatusOr<bool> ServingCoreImpl::ModelReady(const std::string& name,
                                                  const std::string& version) const {
-  MutexLock lock(mutex_);
-  absl::StatusOr<ServablePtr> servable = FindLocked(name, version);
-  if (servable.ok()) return true;
-  // A model that is known but failed is not ready, and not unknown.
-  if (absl::IsUnavailable(servable.status())) return false;
-  if (version.empty() && FindModelLocked(name).ok()) return false;
-  return servable.status();
+  return table_.Ready(name, version);
 }
 
 absl::StatusOr<ModelDescription> ServingCoreImpl::Describe(const std::string& name,
                                                            const std::string& version) const {
-  MutexLock lock(mutex_);
-  REPRISE_ASSIGN_OR_RETURN(const ServablePtr servable, FindLocked(name, version));
-  ModelDescription description = servable->description();
-  for (const auto& [number, each] : models_.at(name)) {
-    if (each.state == ModelState::kReady) description.versions.push_back(absl::StrCat(number));
-  }
-  return description;
+  return table_.Describe(name, version);
 }
 
 std::vector<ModelIndexEntry> ServingCoreImpl::Index() const {
-  MutexLock lock(mutex_);
-  std::vector<ModelIndexEntry> index;
-  for (const auto& [name, versions] : models_) {
-    for (const auto& [number, each] : versions) {
-      index.push_back({name, absl::StrCat(number), each.state, each.reason});
-    }
-  }
-  return index;
-}
-
-std::vector<ServingCoreImpl::ServablePtr> ServingCoreImpl::Servables() const {
-  MutexLock lock(mutex_);
-  std::vector<ServablePtr> servables;
-  for (const auto& [name, versions] : models_) {
-    for (const auto& [number, each] : versions) {
-      if (each.servable != nullptr) servables.push_back(each.servable);
-    }
-  }
-  return servables;
+  return table_.Index(source_.names ? source_.names() : std::vector<std::string>());
 }
 
 void ServingCoreImpl::StartLameDuck() {
   if (!lame_duck_.exchange(true)) observer_.OnDraining();
 }
 
+void ServingCoreImpl::StopLoading() {
+  stop_.request_stop();
+  MutexLock lock(mutex_);
+  loaded_.notify_all();
+}
+
 void ServingCoreImpl::CloseGate() {
   StartLameDuck();
   gate_closed_ = true;
-  for (const ServablePtr& servable : Servables()) servable->Flush();
+  for (const ModelTable::InService& served : table_.Active()) served->servable().Flush();
 }
 
 bool ServingCoreImpl::AwaitIdle(SteadyClock::time_point deadline) {
-  const std::vector<ServablePtr> servables = Servables();
-  return std::all_of(servables.begin(), servables.end(), [deadline](const ServablePtr& servable) {
-    return servable->AwaitIdle(deadline);
+  const std::vector<ModelTable::InService> active = table_.Active();
+  return std::all_of(active.begin(), active.end(), [deadline](const auto& served) {
+    return served->servable().AwaitIdle(deadline);
   });
 }
 
 void ServingCoreImpl::Shutdown() {
   gate_closed_ = true;
+  StopLoading();
   {
     MutexLock lock(mutex_);
-    if (stopping_) return;
-    stopping_ = true;
-    loaded_.notify_all();
+    if (shut_down_) return;
+    shut_down_ = true;
   }
-  for (std::thread& thread : load_threads_) thread.join();
-  for (const ServablePtr& servable : Servables()) servable->Shutdown();
+  // First what answers now, so that nothing that retires waits for it; then what a load put into
+  // service in its last moment.
+  for (const ModelTable::InService& served : table_.Active()) served->servable().Shutdown();
+  tasks_.Join();
+  for (const ModelTable::InService& served : table_.Active()) served->servable().Shutdown();
 }
 
 bool ServingCoreImpl::Alive() const {
   const SteadyClock::time_point now = clock_.Now();
-  const std::vector<ServablePtr> servables = Servables();
-  return std::all_of(servables.begin(), servables.end(), [now](const ServablePtr& servable) {
-    return now - servable->heartbeat() <= kStuckAfter;
+  const std::vector<ModelTable::InService> active = table_.Active();
+  return std::all_of(active.begin(), active.end(), [now](const auto& served) {
+    return now - served->servable().heartbeat() <= kStuckAfter;
   });
 }
 

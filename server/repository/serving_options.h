@@ -17,7 +17,9 @@ namespace reprise::server::repository {
 // Which of a model's versions are loaded.
 struct VersionChoice {
   enum class Kind { kLatest, kAll, kListed } kind = Kind::kLatest;
+  std::int64_t latest = 1;           // for kLatest: this many, the highest, >= 1
   std::vector<std::int64_t> listed;  // for kListed, ascending, each >= 1
+  bool operator==(const VersionChoice&) const = default;
 };
 
 struct ModelServingOptions {
@@ -47,6 +49,7 @@ struct ModelServingOptions {
   int warmup_runs = 1;
   VersionChoice versions;
   batching::BatchingOptions batching;
+  bool operator==(const ModelServingOptions&) const = default;
 };
 
 // InvalidArgument names the first field out of range, and the range.

@@ -25,7 +25,8 @@ bool AllFinite(const engine::MatrixView<const float>& view) {
 }
 
 absl::Status RunOnce(std::int64_t sequences, std::int64_t seq_len, const engine::OutputSet& outputs,
-                     batching::BatchRunner* runner) {
+                     const std::stop_token& stop, batching::BatchRunner* runner) {
+  if (stop.stop_requested()) return absl::CancelledError("warm-up was stopped");
   std::vector<std::int32_t> cu_seqlens;
   for (std::int64_t i = 0; i <= sequences; ++i) {
     cu_seqlens.push_back(static_cast<std::int32_t>(i * seq_len));
@@ -49,14 +50,14 @@ absl::Status RunOnce(std::int64_t sequences, std::int64_t seq_len, const engine:
 }  // namespace
 
 absl::Status WarmUp(const ModelLimits& limits, const engine::OutputSet& outputs, int runs,
-                    batching::BatchRunner* runner) {
+                    const std::stop_token& stop, batching::BatchRunner* runner) {
   const std::int64_t short_len = std::min(kShortTokens, limits.max_sequence_tokens);
   const std::int64_t many = std::clamp<std::int64_t>(
       std::min(kManyTokens, limits.max_batch_tokens) / short_len, 1, limits.max_batch_size);
   for (int run = 0; run < runs; ++run) {
-    REPRISE_RETURN_IF_ERROR(RunOnce(1, 1, outputs, runner));
-    REPRISE_RETURN_IF_ERROR(RunOnce(1, limits.max_sequence_tokens, outputs, runner));
-    REPRISE_RETURN_IF_ERROR(RunOnce(many, short_len, outputs, runner));
+    REPRISE_RETURN_IF_ERROR(RunOnce(1, 1, outputs, stop, runner));
+    REPRISE_RETURN_IF_ERROR(RunOnce(1, limits.max_sequence_tokens, outputs, stop, runner));
+    REPRISE_RETURN_IF_ERROR(RunOnce(many, short_len, outputs, stop, runner));
   }
   return absl::OkStatus();
 }

@@ -94,7 +94,8 @@ class Observer {
                           std::int64_t /*requests*/) {}
 
   // The life of a version. kLoading: it does not serve yet (a version that goes on serving while it
-  // is loaded anew stays kReady). kUnavailable: it failed, `reason` says at which step. kUnloading:
+  // is loaded anew stays kReady, and tells by a `reason` that this failed). kUnavailable: it failed,
+  // `reason` says at which step, or it is gone (kUnloaded, then OnModelUnloaded). kUnloading:
   // it was asked to go and still answers what it took; reprise_model_ready vanishes here.
   virtual void OnModelState(std::string_view /*model*/, std::string_view /*version*/, ModelState,
                             std::string_view /*reason*/) {}

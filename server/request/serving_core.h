@@ -2,10 +2,15 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <memory>
 #include <string>
+#include <string_view>
+#include <variant>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "engine/model.h"
 #include "server/request/inference_request.h"
@@ -54,12 +59,22 @@ struct ModelDescription {
 
 enum class ModelState : std::uint8_t { kUnknown, kReady, kUnavailable, kLoading, kUnloading };
 
+// The reason of a version that is kUnavailable because somebody wanted it so.
+inline constexpr std::string_view kUnloaded = "unloaded";
+
 struct ModelIndexEntry {
   std::string name;
-  std::string version;
+  std::string version;  // empty: on disk, and no version of it was ever loaded
   ModelState state = ModelState::kUnknown;
-  std::string reason;
+  std::string reason;  // of kReady: why a later load failed, while what was loaded before serves on
 };
+
+// The parameters of LoadModel and UnloadModel as a client wrote them; the core judges them.
+using ControlParameter = std::variant<bool, std::int64_t, std::string>;
+using ControlParameters = std::map<std::string, ControlParameter>;
+// Called exactly once, on any thread, possibly before the call it belongs to returns, never under a
+// lock of the server.
+using ControlCallback = std::function<void(absl::Status)>;
 
 // Thread-safe. Error messages and codes are those of docs (unknown model: NotFound "Request for
 // unknown model: 'm' is not found"; known but not ready: Unavailable "... is not at ready state").
@@ -77,7 +92,26 @@ class ServingCore {
                                           const std::string& version) const = 0;
   virtual absl::StatusOr<ModelDescription> Describe(const std::string& name,
                                                     const std::string& version) const = 0;
+  // The models on disk, loaded or not; sorted by name, then version.
   virtual std::vector<ModelIndexEntry> Index() const = 0;
+
+  // Reads the model's folder anew and brings the server to what it says: versions that are new or
+  // have changed are loaded and replace those that serve, all in one step once the last of them is
+  // ready; those it no longer wants are unloaded. When anything fails, what served before serves
+  // on. Returns at once; `done` comes when the switch is made or has failed. The calls for one
+  // model take effect one after another, in their order.
+  //   parameters: `config`, the text to use in place of model.json
+  // Unavailable where the server takes no loads or stops; InvalidArgument for a name or parameter
+  // that cannot be; Unimplemented for a parameter `file:...`; NotFound for a model that is not on
+  // disk; FailedPrecondition for one whose files do not load; ResourceExhausted when too many such
+  // calls wait.
+  virtual void LoadModel(const std::string& name, const ControlParameters& parameters,
+                         ControlCallback done) = 0;
+  // Takes no new request for the model, lets those under way finish and gives its memory back, then
+  // calls `done`. NotFound for a model that is not loaded; the rest as LoadModel.
+  //   parameters: `unload_dependents` (bool), without effect: no model here depends on another
+  virtual void UnloadModel(const std::string& name, const ControlParameters& parameters,
+                           ControlCallback done) = 0;
 };
 
 }  // namespace reprise::server

@@ -8,8 +8,9 @@
 namespace reprise::server::wire {
 namespace {
 
-constexpr std::string_view kExtensions[] = {"binary_tensor_data", "classification",
-                                            "model_configuration"};
+constexpr std::string_view kExtensions[] = {
+    "binary_tensor_data", "classification", "model_configuration", "model_repository",
+    "model_repository(unload_dependents)"};
 
 std::string_view StateName(ModelState state) {
   switch (state) {

@@ -64,6 +64,10 @@ class FakeObserver final : public Observer {
     states_[std::string(model) + "/" + std::string(version)].push_back(state);
   }
   void OnModelReady(const ModelDescription&, std::chrono::nanoseconds) override {}
+  void OnGoldenMismatch(std::string_view model, std::string_view version) override {
+    MutexLock lock(mutex_);
+    golden_mismatches_.push_back(std::string(model) + "/" + std::string(version));
+  }
   void OnDraining() override {
     MutexLock lock(mutex_);
     ++draining_;
@@ -75,6 +79,7 @@ class FakeObserver final : public Observer {
   std::vector<std::int64_t> sequences() const { return Read(sequences_); }
   QueueDepth depth() const { return Read(depth_); }
   std::int64_t inflight() const { return Read(inflight_); }
+  std::vector<std::string> golden_mismatches() const { return Read(golden_mismatches_); }
   int draining() const { return Read(draining_); }
   std::vector<ModelState> states(const std::string& model_and_version) const {
     return Read(states_)[model_and_version];
@@ -94,6 +99,7 @@ class FakeObserver final : public Observer {
   std::vector<std::int64_t> sequences_;
   QueueDepth depth_;
   std::int64_t inflight_ = 0;
+  std::vector<std::string> golden_mismatches_;
   int draining_ = 0;
   std::map<std::string, std::vector<ModelState>> states_;
 };

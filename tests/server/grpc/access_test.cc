@@ -73,6 +73,16 @@ TEST_F(AccessTest, ATokenOfAnotherGroupIsDenied) {
             ::grpc::StatusCode::PERMISSION_DENIED);
 }
 
+TEST_F(AccessTest, LoadingAModelNeedsAToken) {
+  ::grpc::ClientContext context;
+  inference::RepositoryModelLoadRequest request;
+  request.set_model_name("demo");
+  inference::RepositoryModelLoadResponse response;
+  EXPECT_EQ(inference_->RepositoryModelLoad(&context, request, &response).error_code(),
+            ::grpc::StatusCode::UNAUTHENTICATED);
+  EXPECT_EQ(core_.TakeControl().name, "");
+}
+
 TEST_F(AccessTest, HealthIsOpenAndSaysNoWhenTheServerDrains) {
   using Response = ::grpc::health::v1::HealthCheckResponse;
   EXPECT_EQ(Health("demo"), Response::SERVING);

@@ -100,6 +100,27 @@ class FakeCore final : public ServingCore {
     if (handler) return handler(std::move(request));
     request->done(TwoNumbersPerRow(*request), RefusalReason::kNone);
   }
+  // The control call that waits for its answer; an empty name when none does.
+  struct HeldControl {
+    std::string act;  // "load" or "unload"
+    std::string name;
+    ControlParameters parameters;
+    ControlCallback done;
+  };
+  HeldControl TakeControl() {
+    MutexLock lock(mutex_);
+    return std::exchange(control_, {});
+  }
+  void LoadModel(const std::string& name, const ControlParameters& parameters,
+                 ControlCallback done) override {
+    MutexLock lock(mutex_);
+    control_ = {"load", name, parameters, std::move(done)};
+  }
+  void UnloadModel(const std::string& name, const ControlParameters& parameters,
+                   ControlCallback done) override {
+    MutexLock lock(mutex_);
+    control_ = {"unload", name, parameters, std::move(done)};
+  }
   bool Ready() const override { return ready_; }
   absl::StatusOr<bool> ModelReady(const std::string& name, const std::string&) const override {
     if (name != description_.name) return Unknown(name);
@@ -126,6 +147,7 @@ class FakeCore final : public ServingCore {
   Mutex mutex_;
   Handler handler_;
   std::vector<std::unique_ptr<InferenceRequest>> held_;
+  HeldControl control_;
 };
 
 }  // namespace reprise::server::grpc::testing

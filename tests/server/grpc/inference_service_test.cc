@@ -62,7 +62,9 @@ TEST_F(InferenceServiceTest, MetadataListsOnlyWhatWorks) {
   ASSERT_TRUE(inference_->ServerMetadata(&context, {}, &response).ok());
   EXPECT_EQ(response.name(), "reprise");
   EXPECT_FALSE(response.version().empty());
-  EXPECT_THAT(response.extensions(), ElementsAre("classification", "model_configuration"));
+  EXPECT_THAT(response.extensions(),
+              ElementsAre("classification", "model_configuration", "model_repository",
+                          "model_repository(unload_dependents)"));
 }
 
 TEST_F(InferenceServiceTest, DescribesAModelTwice) {
@@ -184,15 +186,14 @@ TEST_F(InferenceServiceTest, CountsAnUnknownMethodOnce) {
 
 TEST_F(InferenceServiceTest, SaysWhichMethodsItDoesNotHave) {
   for (const std::string method :
-       {"ModelStatistics", "RepositoryModelLoad", "RepositoryModelUnload",
-        "SystemSharedMemoryStatus", "SystemSharedMemoryRegister", "SystemSharedMemoryUnregister",
-        "CudaSharedMemoryStatus", "CudaSharedMemoryRegister", "CudaSharedMemoryUnregister",
-        "TraceSetting", "LogSettings", "ModelStreamInfer"}) {
+       {"ModelStatistics", "SystemSharedMemoryStatus", "SystemSharedMemoryRegister",
+        "SystemSharedMemoryUnregister", "CudaSharedMemoryStatus", "CudaSharedMemoryRegister",
+        "CudaSharedMemoryUnregister", "TraceSetting", "LogSettings", "ModelStreamInfer"}) {
     const ::grpc::Status status = CallWithBytes("/inference.GRPCInferenceService/" + method, "");
     EXPECT_EQ(status.error_code(), ::grpc::StatusCode::UNIMPLEMENTED) << method;
     EXPECT_THAT(status.error_message(), HasSubstr(method));
   }
-  EXPECT_EQ(observer_.rpcs().size(), 12u);
+  EXPECT_EQ(observer_.rpcs().size(), 10u);
 }
 
 TEST_F(InferenceServiceTest, KeepsErrorsOfLongNamesReadable) {

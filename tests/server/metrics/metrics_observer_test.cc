@@ -315,6 +315,21 @@ TEST_F(MetricsObserverTest, ModelReadyFollowsTheStateAndVanishesOnUnload) {
   EXPECT_EQ(GaugeValue(registry_, "reprise_model_ready", kDemo), 0);
   observer_.OnModelState("demo", "1", ModelState::kUnloading, "");
   EXPECT_FALSE(FindSeries(registry_, "reprise_model_ready", kDemo).has_value());
+  observer_.OnModelState("demo", "1", ModelState::kUnavailable, kUnloaded);
+  EXPECT_FALSE(FindSeries(registry_, "reprise_model_ready", kDemo).has_value());
+  observer_.OnModelState("demo", "1", ModelState::kLoading, "loading");
+  EXPECT_EQ(GaugeValue(registry_, "reprise_model_ready", kDemo), 0);
+}
+
+TEST_F(MetricsObserverTest, AVersionThatServesOnAfterAFailedLoadStaysReady) {
+  observer_.OnModelState("demo", "1", ModelState::kReady, "a later load failed");
+  EXPECT_EQ(GaugeValue(registry_, "reprise_model_ready", kDemo), 1);
+}
+
+TEST_F(MetricsObserverTest, GoldenMismatchesAreCountedByVersion) {
+  EXPECT_EQ(CounterValue(registry_, "reprise_golden_mismatch_total", kDemo), 0);
+  observer_.OnGoldenMismatch("demo", "1");
+  EXPECT_EQ(CounterValue(registry_, "reprise_golden_mismatch_total", kDemo), 1);
 }
 
 // Four layers of four heads, of which the second and third reuse all their scores.
@@ -351,6 +366,28 @@ TEST_F(MetricsObserverTest, AReadyModelTellsItsLimitsAndWhatItIs) {
   for (const char* layer : {"0", "1", "2", "3"}) {
     EXPECT_EQ(CounterValue(registry_, "reprise_scores_total", Demo("layer", layer)), 0);
   }
+}
+
+TEST_F(MetricsObserverTest, AnUnloadedVersionHoldsNothingAndAReplacedOneIsDescribedAnew) {
+  observer_.OnModelReady(ReuseModel(), milliseconds(1));
+  engine::ExecutionReport report = Report();
+  observer_.OnBatchFinished(Batch(&report));
+  ModelDescription other = ReuseModel();
+  other.strategy = "fused";
+  observer_.OnModelReady(other, milliseconds(1));
+  EXPECT_FALSE(
+      FindSeries(registry_, "reprise_model_info", Demo("chosen_strategy", "auto")).has_value());
+  EXPECT_EQ(GaugeValue(registry_, "reprise_model_info", Demo("chosen_strategy", "fused")), 1);
+
+  const double counted = CounterValue(registry_, "reprise_tokens_total", kDemo);
+  observer_.OnModelState("demo", "1", ModelState::kUnloading, "unloading");
+  observer_.OnModelState("demo", "1", ModelState::kUnavailable, kUnloaded);
+  EXPECT_FALSE(FindSeries(registry_, "reprise_model_info", kDemo).has_value());
+  EXPECT_EQ(GaugeValue(registry_, "reprise_executors", kDemo), 0);
+  for (const char* state : {"used", "capacity"}) {
+    EXPECT_EQ(GaugeValue(registry_, "reprise_arena_bytes", Demo("state", state)), 0) << state;
+  }
+  EXPECT_EQ(CounterValue(registry_, "reprise_tokens_total", kDemo), counted);
 }
 
 TEST_F(MetricsObserverTest, SavedBytesAreThoseOfTheProjectionsThatReuseLeavesOut) {

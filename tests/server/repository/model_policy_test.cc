@@ -110,9 +110,12 @@ INSTANTIATE_TEST_SUITE_P(
         std::pair(R"({"precision": "int8"})", "precision is 'int8'; expected auto, fp32, bf16"),
         std::pair(R"({"precision": 16})", "expected a string"),
         std::pair(R"({"strategy": "recompute"})", "expected auto, stored, fused"),
-        std::pair(R"({"versions": []})", "expected \"latest\", \"all\" or a list"),
-        std::pair(R"({"versions": [0]})", "expected \"latest\", \"all\" or a list"),
-        std::pair(R"({"versions": "newest"})", "expected \"latest\", \"all\" or a list"),
+        std::pair(R"({"versions": []})", "\"all\" or a list"),
+        std::pair(R"({"versions": [0]})", "\"all\" or a list"),
+        std::pair(R"({"versions": {"latest": 0}})", "\"all\" or a list"),
+        std::pair(R"({"versions": {"latest": 1.5}})", "'versions.latest' is 1.5"),
+        std::pair(R"({"versions": {"latest": 1, "all": 1}})", "\"all\" or a list"),
+        std::pair(R"({"versions": "newest"})", "\"all\" or a list"),
         std::pair(R"({"max_reply_bytes": 2147483648})", "max_reply_bytes is 2147483648"),
         std::pair(R"({"warmup_runs": null})", "expected an integer")));
 

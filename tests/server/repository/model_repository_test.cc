@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -223,6 +224,77 @@ TEST(CheckModelName, AcceptsOnlySafeNames) {
   EXPECT_OK(CheckModelName(std::string(128, 'x')));
   EXPECT_THAT(CheckModelName(std::string(129, 'x')), StatusIs(kInvalid, HasSubstr("1 to 128")));
   EXPECT_THAT(CheckModelName(std::string_view("a\0b", 3)), StatusIs(kInvalid, HasSubstr("cannot")));
+}
+
+TEST_F(ModelRepositoryTest, LatestMayBeSeveral) {
+  for (const char* version : {"1", "2", "3"}) Write(root_ / "m" / version / "config.json");
+  Write(root_ / "m" / "model.json", R"({"versions": {"latest": 2}})");
+  EXPECT_THAT(Versions(Find()->at(0)), ElementsAre(2, 3));
+  Write(root_ / "m" / "model.json", R"({"versions": {"latest": 9}})");
+  EXPECT_THAT(Versions(Find()->at(0)), ElementsAre(1, 2, 3));
+}
+
+class FindModelTest : public ModelRepositoryTest {
+ protected:
+  absl::StatusOr<ModelDirectory> FindNamed(const std::string& name,
+                                           const std::optional<std::string>& policy = {}) const {
+    return FindModel({.path = root_.string()}, name, policy);
+  }
+};
+
+TEST_F(FindModelTest, ReadsOneModelAndPassesOverTheFaultsOfOthers) {
+  Write(root_ / "good" / "2" / "config.json");
+  Write(root_ / "bad" / "model.json", "{");
+  EXPECT_THAT(Versions(*FindNamed("good")), ElementsAre(2));
+  EXPECT_THAT(FindNamed("bad"),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("bad/model.json")));
+  EXPECT_THAT(ModelNames({.path = root_.string()}), ElementsAre("bad", "good"));
+}
+
+TEST_F(FindModelTest, APolicyReplacesModelJson) {
+  Write(root_ / "m" / "1" / "config.json");
+  Write(root_ / "m" / "model.json", R"({"executors": 5, "threads": 3})");
+  const auto model = FindNamed("m", R"({"executors": 2})");
+  ASSERT_OK(model);
+  EXPECT_EQ(model->options.executors, 2);
+  EXPECT_EQ(model->options.threads, 0);
+  EXPECT_THAT(FindNamed("m", R"({"executers": 2})"),
+              StatusIs(kInvalid, AllOf(HasSubstr("'config'"), HasSubstr("'executers'"))));
+}
+
+TEST_F(FindModelTest, NothingOutsideTheRepositoryHasAName) {
+  Write(root_ / "m" / "1" / "config.json");
+  Write(base_ / "outside" / "1" / "config.json");
+  for (const char* name : {"..", "../outside", "/", "", " ", ".", "m/1", "m/../m"}) {
+    EXPECT_THAT(FindNamed(name), StatusIs(kInvalid, HasSubstr("cannot name a model"))) << name;
+  }
+  EXPECT_THAT(FindNamed("outside"), StatusIs(kNotFound, HasSubstr("no model 'outside'")));
+  fs::create_directory_symlink(base_ / "outside", root_ / "link");
+  EXPECT_THAT(FindNamed("link"), StatusIs(absl::StatusCode::kFailedPrecondition,
+                                          HasSubstr("outside of the repository")));
+  fs::create_symlink(base_ / "outside" / "1" / "config.json", root_ / "m" / "1" / "secret");
+  EXPECT_THAT(FindNamed("m"), StatusIs(absl::StatusCode::kFailedPrecondition,
+                                       HasSubstr("outside of the repository")));
+}
+
+TEST_F(FindModelTest, AChangeOfAnyFileOfAVersionShows) {
+  Write(root_ / "m" / "1" / "config.json");
+  Write(root_ / "m" / "1" / "1_Pooling" / "config.json");
+  const std::string before = FindNamed("m")->versions[0].files;
+  EXPECT_EQ(FindNamed("m")->versions[0].files, before);
+  Write(root_ / "m" / "1" / "1_Pooling" / "config.json", "{ }");
+  const std::string after = FindNamed("m")->versions[0].files;
+  EXPECT_NE(after, before);
+  Write(root_ / "m" / "1" / "new");
+  EXPECT_NE(FindNamed("m")->versions[0].files, after);
+}
+
+TEST_F(FindModelTest, ABareCheckpointHasOneName) {
+  Write(root_ / "config.json");
+  EXPECT_THAT(Versions(*FindNamed("models")), ElementsAre(1));
+  EXPECT_EQ(FindNamed("models", R"({"executors": 2})")->options.executors, 2);
+  EXPECT_THAT(FindNamed("other"), StatusIs(kNotFound, HasSubstr("'other'")));
+  EXPECT_THAT(ModelNames({.path = root_.string()}), ElementsAre("models"));
 }
 
 }  // namespace

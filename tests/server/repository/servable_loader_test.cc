@@ -93,8 +93,9 @@ class ServedEngineTest : public ::testing::TestWithParam<Case> {
     model.options.threads = 1;
     model.options.batching.max_batch_tokens = 256;
     model.options.batching.max_queue_delay_us = 3000;  // so that batches of several requests form
-    core_ = std::make_unique<ServingCoreImpl>(std::vector<ModelDirectory>{model}, LoadServable,
-                                              CoreOptions(), Clock::Real(), observer_);
+    core_ =
+        std::make_unique<ServingCoreImpl>(std::vector<ModelDirectory>{model}, ModelSource(),
+                                          LoadServable, CoreOptions(), Clock::Real(), observer_);
     core_->StartLoading();
     ASSERT_OK(core_->AwaitLoaded(SteadyClock::time_point::max()).value());
   }

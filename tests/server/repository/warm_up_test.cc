@@ -1,6 +1,7 @@
 #include "server/repository/warm_up.h"
 
 #include <limits>
+#include <stop_token>
 #include <vector>
 
 #include "gmock/gmock.h"
@@ -44,7 +45,7 @@ ModelLimits Limits() {
 
 TEST(WarmUp, RunsTheSmallestTheLongestAndManySequences) {
   ShapeRunner runner;
-  ASSERT_OK(WarmUp(Limits(), {}, 1, &runner));
+  ASSERT_OK(WarmUp(Limits(), {}, 1, {}, &runner));
   EXPECT_THAT(runner.shapes, ElementsAre(Pair(1, 1), Pair(1, 512), Pair(20, 320)));
 }
 
@@ -52,24 +53,33 @@ TEST(WarmUp, KeepsTinyLimits) {
   ShapeRunner runner;
   ModelLimits limits;
   limits.max_batch_size = limits.max_batch_tokens = limits.max_sequence_tokens = 1;
-  ASSERT_OK(WarmUp(limits, {}, 1, &runner));
+  ASSERT_OK(WarmUp(limits, {}, 1, {}, &runner));
   EXPECT_THAT(runner.shapes, ElementsAre(Pair(1, 1), Pair(1, 1), Pair(1, 1)));
 }
 
 TEST(WarmUp, ZeroRunsIsOff) {
   ShapeRunner runner;
-  ASSERT_OK(WarmUp(Limits(), {}, 0, &runner));
+  ASSERT_OK(WarmUp(Limits(), {}, 0, {}, &runner));
   EXPECT_THAT(runner.shapes, IsEmpty());
 }
 
 TEST(WarmUp, AFaultOrAValueThatIsNotFiniteKeepsTheModelFromServing) {
   ShapeRunner runner;
   runner.value = std::numeric_limits<float>::quiet_NaN();
-  EXPECT_THAT(WarmUp(Limits(), {}, 1, &runner),
+  EXPECT_THAT(WarmUp(Limits(), {}, 1, {}, &runner),
               StatusIs(absl::StatusCode::kInternal, HasSubstr("not finite")));
   runner.status = absl::ResourceExhaustedError("no memory");
-  EXPECT_THAT(WarmUp(Limits(), {}, 1, &runner),
+  EXPECT_THAT(WarmUp(Limits(), {}, 1, {}, &runner),
               StatusIs(absl::StatusCode::kInternal, HasSubstr("no memory")));
+}
+
+TEST(WarmUp, RunsNothingMoreOnceItIsToldToStop) {
+  ShapeRunner runner;
+  std::stop_source stop;
+  stop.request_stop();
+  EXPECT_THAT(WarmUp(Limits(), {}, 1, stop.get_token(), &runner),
+              StatusIs(absl::StatusCode::kCancelled, ::testing::_));
+  EXPECT_THAT(runner.shapes, IsEmpty());
 }
 
 }  // namespace
