@@ -113,6 +113,7 @@ absl::Status Validate(const GrpcServerOptions& options) {
       CheckRange("max_send_bytes", options.max_send_bytes, 1, kMaxMessageBytes));
   REPRISE_RETURN_IF_ERROR(
       CheckRange("max_concurrent_streams", options.max_concurrent_streams, 1, kMaxInt));
+  REPRISE_RETURN_IF_ERROR(CheckRange("max_stream_items", options.max_stream_items, 1, 65536));
   REPRISE_RETURN_IF_ERROR(CheckRange("max_metadata_bytes", options.max_metadata_bytes, 1, 1 << 24));
   if (options.health_port.has_value()) {
     REPRISE_RETURN_IF_ERROR(CheckRange("health_port", *options.health_port, 0, 65535));
@@ -152,6 +153,7 @@ class GrpcServer::Impl {
                  .max_send_bytes = options.max_send_bytes,
                  .max_metadata_bytes = options.max_metadata_bytes,
                  .client_key_metadata = options.client_key_metadata,
+                 .max_stream_items = options.max_stream_items,
                  .alive = alive,
                  .access = guards.access},
         probes_{.core = core,
@@ -160,6 +162,7 @@ class GrpcServer::Impl {
                 .max_send_bytes = kMaxProbeBytes,
                 .max_metadata_bytes = options.max_metadata_bytes,
                 .client_key_metadata = "",
+                .max_stream_items = options.max_stream_items,
                 .alive = alive},
         credentials_(guards.certificates == nullptr ? ::grpc::InsecureServerCredentials()
                                                     : TlsCredentials(*guards.certificates)) {}

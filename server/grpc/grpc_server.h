@@ -31,7 +31,10 @@ struct GrpcServerOptions {
   // open files count too. 0: what the process's limit on file descriptors allows, less some spare.
   int max_connections = 0;
   int max_concurrent_streams = 1024;  // open calls per connection, >= 1
-  int max_metadata_bytes = 16384;     // of a call's metadata, all together, 1 to 2^24
+  // Requests of one stream between being read and being answered; then nothing more is read from
+  // it. 1 to 65536.
+  int max_stream_items = 128;
+  int max_metadata_bytes = 16384;  // of a call's metadata, all together, 1 to 2^24
   // Memory for messages being received, over all connections; 0: no limit. Connections are cut off
   // when it is used up.
   std::int64_t memory_quota_bytes = kMemoryQuotaAuto;

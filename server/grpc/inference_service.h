@@ -48,8 +48,8 @@ class InferenceService final : public InferenceServiceBase {
   Reactor* ModelInfer(Context* context, const Bytes* bytes, Bytes* response) override;
   Reactor* ModelConfig(Context* context, const Bytes* bytes, Bytes* response) override;
   Reactor* RepositoryIndex(Context* context, const Bytes* bytes, Bytes* response) override;
-
   ::grpc::ServerBidiReactor<Bytes, Bytes>* ModelStreamInfer(Context* context) override;
+
   Reactor* ModelStatistics(Context* context, const Bytes*, Bytes*) override;
   Reactor* RepositoryModelLoad(Context* context, const Bytes*, Bytes*) override;
   Reactor* RepositoryModelUnload(Context* context, const Bytes*, Bytes*) override;

@@ -79,13 +79,6 @@ def test_a_method_that_is_not_built_says_so(stub, method, request_type):
     assert method in caught.value.details()
 
 
-def test_a_stream_of_inferences_is_refused_as_a_whole(stub):
-    with pytest.raises(grpc.RpcError) as caught:
-        list(stub.ModelStreamInfer(iter([ids_request("tiny", [[1]])])))
-    assert caught.value.code() == grpc.StatusCode.UNIMPLEMENTED
-    assert "ModelInfer" in caught.value.details()
-
-
 def assert_names_a_flag(run_reprise, message):
     flags = re.findall(r"--[a-z-]+", message)
     known = run_reprise("serve", "--help").stdout

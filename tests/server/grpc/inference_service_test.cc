@@ -187,12 +187,12 @@ TEST_F(InferenceServiceTest, SaysWhichMethodsItDoesNotHave) {
        {"ModelStatistics", "RepositoryModelLoad", "RepositoryModelUnload",
         "SystemSharedMemoryStatus", "SystemSharedMemoryRegister", "SystemSharedMemoryUnregister",
         "CudaSharedMemoryStatus", "CudaSharedMemoryRegister", "CudaSharedMemoryUnregister",
-        "TraceSetting", "LogSettings", "ModelStreamInfer"}) {
+        "TraceSetting", "LogSettings"}) {
     const ::grpc::Status status = CallWithBytes("/inference.GRPCInferenceService/" + method, "");
     EXPECT_EQ(status.error_code(), ::grpc::StatusCode::UNIMPLEMENTED) << method;
     EXPECT_THAT(status.error_message(), HasSubstr(method));
   }
-  EXPECT_EQ(observer_.rpcs().size(), 12u);
+  EXPECT_EQ(observer_.rpcs().size(), 11u);
 }
 
 TEST_F(InferenceServiceTest, KeepsErrorsOfLongNamesReadable) {
