@@ -19,12 +19,14 @@
 #include "server/config/flags.h"
 #include "server/config/grpc_log.h"
 #include "server/config/json_log.h"
+#include "server/config/json_log_control.h"
 #include "server/config/logging_observer.h"
 #include "server/config/server_options.h"
 #include "server/grpc/grpc_server.h"
 #include "server/metrics/metrics_observer.h"
 #include "server/metrics/metrics_registry.h"
 #include "server/metrics/metrics_server.h"
+#include "server/metrics/statistics_observer.h"
 #include "server/repository/model_repository.h"
 #include "server/repository/servable_loader.h"
 #include "server/repository/serving_core_impl.h"
@@ -45,7 +47,9 @@ struct Server {
   metrics::MetricsRegistry registry;
   metrics::MetricsObserver metrics{
       registry, {.version = config::BuildVersion(), .commit = config::BuildCommit()}};
-  config::LoggingObserver observer{metrics};
+  metrics::StatisticsObserver statistics{metrics};
+  config::LoggingObserver observer{statistics};
+  config::JsonLogControl log;
   std::unique_ptr<security::Security> security;
   std::unique_ptr<repository::ServingCoreImpl> core;
   std::unique_ptr<metrics::MetricsServer> metrics_server;
@@ -105,13 +109,18 @@ absl::StatusOr<std::unique_ptr<Server>> OpenPorts(const ServerOptions& options,
       server->security, security::Security::Open(options.security, options.grpc.host, LogReload));
   server->core = std::make_unique<repository::ServingCoreImpl>(
       std::move(models), repository::LoadServable, options.core, Clock::Real(), server->observer);
-  REPRISE_ASSIGN_OR_RETURN(server->metrics_server,
-                           metrics::MetricsServer::Start(options.metrics, server->registry));
+  REPRISE_ASSIGN_OR_RETURN(
+      server->metrics_server,
+      metrics::MetricsServer::Start(options.metrics, server->registry, server->statistics));
   REPRISE_ASSIGN_OR_RETURN(
       server->grpc_server,
-      grpc::GrpcServer::Start(
-          config::GrpcOptions(options), *server->core, server->observer,
-          [core = server->core.get()] { return core->Alive(); }, server->security->guards()));
+      grpc::GrpcServer::Start(config::GrpcOptions(options),
+                              {.core = *server->core,
+                               .observer = server->observer,
+                               .statistics = server->statistics,
+                               .log = server->log,
+                               .alive = [core = server->core.get()] { return core->Alive(); }},
+                              server->security->guards()));
   LogListening(options, *server);
   return server;
 }

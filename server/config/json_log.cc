@@ -1,6 +1,7 @@
 #include "server/config/json_log.h"
 
 #include <array>
+#include <atomic>
 #include <cstdio>
 #include <ctime>
 #include <memory>
@@ -8,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "engine/check.h"
+#include "server/request/mutex.h"
 #include "spdlog/formatter.h"
 #include "spdlog/sinks/stdout_sinks.h"
 #include "spdlog/spdlog.h"
@@ -22,6 +24,49 @@ constexpr char kFieldSeparator = '\x1f';
 constexpr std::array<std::string_view, 4> kLevelNames = {"debug", "info", "warning", "error"};
 constexpr std::array<spdlog::level::level_enum, 4> kSpdlogLevels = {
     spdlog::level::debug, spdlog::level::info, spdlog::level::warn, spdlog::level::err};
+
+// The level that a line of spdlog belongs to.
+LogLevel LevelOf(spdlog::level::level_enum level) {
+  if (level <= spdlog::level::debug) return LogLevel::kDebug;
+  if (level >= spdlog::level::err) return LogLevel::kError;
+  return level == spdlog::level::warn ? LogLevel::kWarning : LogLevel::kInfo;
+}
+
+// Which levels are on; spdlog itself knows only thresholds.
+class Switches {
+ public:
+  bool On(LogLevel level) const {
+    return on_[static_cast<std::size_t>(level)].load(std::memory_order_relaxed);
+  }
+  LogLevels levels() {
+    MutexLock lock(mutex_);
+    return levels_;
+  }
+  void Update(const std::function<void(LogLevels*)>& update) {
+    MutexLock lock(mutex_);
+    update(&levels_);
+    const std::array<bool, 4> on = {levels_.verbosity > 0, levels_.info, levels_.warning,
+                                    levels_.error};
+    for (std::size_t i = 0; i < on.size(); ++i) on_[i].store(on[i], std::memory_order_relaxed);
+  }
+
+ private:
+  std::array<std::atomic<bool>, 4> on_{false, true, true, true};  // by LogLevel
+  Mutex mutex_;
+  LogLevels levels_ ABSL_GUARDED_BY(mutex_);
+};
+
+Switches& TheSwitches() {
+  static Switches switches;
+  return switches;
+}
+
+class SwitchedSink final : public spdlog::sinks::stderr_sink_mt {
+ public:
+  void log(const spdlog::details::log_msg& record) override {
+    if (TheSwitches().On(LevelOf(record.level))) spdlog::sinks::stderr_sink_mt::log(record);
+  }
+};
 
 std::string UtcTime(std::chrono::system_clock::time_point time) {
   const std::time_t seconds = std::chrono::system_clock::to_time_t(time);
@@ -45,21 +90,14 @@ class JsonFormatter : public spdlog::formatter {
     if (separator != std::string_view::npos) {
       fields = LogFields::parse(payload.substr(separator + 1), nullptr, /*allow_exceptions=*/false);
     }
-    const std::string text =
-        FormatLogLine(record.time, Level(record.level), payload.substr(0, separator), fields);
+    const std::string text = FormatLogLine(record.time, Name(LevelOf(record.level)),
+                                           payload.substr(0, separator), fields);
     line.append(text.data(), text.data() + text.size());
     line.push_back('\n');
   }
 
   std::unique_ptr<spdlog::formatter> clone() const override {
     return std::make_unique<JsonFormatter>();
-  }
-
- private:
-  static std::string_view Level(spdlog::level::level_enum level) {
-    if (level <= spdlog::level::debug) return kLevelNames[0];
-    if (level >= spdlog::level::err) return kLevelNames[3];
-    return level == spdlog::level::warn ? kLevelNames[2] : kLevelNames[1];
   }
 };
 
@@ -76,19 +114,30 @@ absl::StatusOr<LogLevel> ParseLogLevel(std::string_view name) {
 }
 
 void InstallJsonLog(LogLevel level) {
-  auto sink = std::make_shared<spdlog::sinks::stderr_sink_mt>();
-  auto logger = std::make_shared<spdlog::logger>("reprise", std::move(sink));
+  UpdateLogLevels([level](LogLevels* levels) {
+    *levels = {.info = level <= LogLevel::kInfo,
+               .warning = level <= LogLevel::kWarning,
+               .error = true,
+               .verbosity = level == LogLevel::kDebug ? 1u : 0u};
+  });
+  auto logger = std::make_shared<spdlog::logger>("reprise", std::make_shared<SwitchedSink>());
   logger->set_formatter(std::make_unique<JsonFormatter>());
-  logger->set_level(kSpdlogLevels[static_cast<std::size_t>(level)]);
+  logger->set_level(spdlog::level::trace);
   logger->flush_on(spdlog::level::debug);
   spdlog::set_default_logger(std::move(logger));
 }
 
+LogLevels EnabledLogLevels() { return TheSwitches().levels(); }
+
+void UpdateLogLevels(const std::function<void(LogLevels*)>& update) {
+  TheSwitches().Update(update);
+}
+
 void Log(LogLevel level, std::string_view message, const LogFields& fields) {
   REPRISE_CHECK(fields.is_object());
+  if (!TheSwitches().On(level)) return;
   spdlog::logger* logger = spdlog::default_logger_raw();
   const spdlog::level::level_enum spdlog_level = kSpdlogLevels[static_cast<std::size_t>(level)];
-  if (!logger->should_log(spdlog_level)) return;
   std::string payload(message);
   for (char& c : payload) {
     if (c == kFieldSeparator) c = ' ';

@@ -10,7 +10,7 @@ namespace reprise::server::config {
 
 void LoggingObserver::OnModelState(std::string_view model, std::string_view version,
                                    ModelState state, std::string_view reason) {
-  next_.OnModelState(model, version, state, reason);
+  PassingObserver::OnModelState(model, version, state, reason);
   const LogFields fields = {{"model", model}, {"version", version}};
   switch (state) {
     case ModelState::kLoading:
@@ -30,7 +30,7 @@ void LoggingObserver::OnModelState(std::string_view model, std::string_view vers
 
 void LoggingObserver::OnModelReady(const ModelDescription& description,
                                    std::chrono::nanoseconds load_time) {
-  next_.OnModelReady(description, load_time);
+  PassingObserver::OnModelReady(description, load_time);
   const engine::Model& model = *description.model;
   const ModelLimits& limits = description.limits;
   LogInfo("model ready", {{"model", description.name},
@@ -47,7 +47,7 @@ void LoggingObserver::OnModelReady(const ModelDescription& description,
 }
 
 void LoggingObserver::OnDraining() {
-  next_.OnDraining();
+  PassingObserver::OnDraining();
   LogInfo("draining");
 }
 

@@ -36,6 +36,7 @@ void InferenceRun::Run(const InferenceMethod::Decode& decode, const ::grpc::Byte
 void InferenceRun::Complete(absl::StatusOr<InferenceReply> reply, RefusalReason refusal) {
   if (!Claim()) return;
   InferenceOutcome outcome;
+  outcome.version = names_.version;
   outcome.refusal = refusal;
   absl::Status status = reply.status();
   ::grpc::ByteBuffer response;
@@ -56,7 +57,10 @@ void InferenceRun::Complete(absl::StatusOr<InferenceReply> reply, RefusalReason 
 
 void InferenceRun::Abandon(const absl::Status& status) {
   cancellation_->Cancel();
-  if (Claim()) Report(status, {}, {});
+  if (!Claim()) return;
+  InferenceOutcome outcome;
+  outcome.version = names_.version;
+  Report(status, outcome, {});
 }
 
 void InferenceRun::Report(const absl::Status& status, InferenceOutcome outcome,

@@ -11,7 +11,9 @@
 #include "server/grpc/message_bytes.h"
 #include "server/grpc/unary_call.h"
 #include "server/wire/classification.h"
+#include "server/wire/log_settings.h"
 #include "server/wire/model_config.h"
+#include "server/wire/model_statistics.h"
 #include "server/wire/server_report.h"
 
 namespace reprise::server::grpc {
@@ -152,9 +154,27 @@ InferenceService::Reactor* InferenceService::RepositoryIndex(Context* context, c
       });
 }
 
-InferenceService::Reactor* InferenceService::ModelStatistics(Context* context, const Bytes*,
-                                                             Bytes*) {
-  return AnswerNotBuilt(service_, "ModelStatistics", context);
+InferenceService::Reactor* InferenceService::ModelStatistics(Context* context, const Bytes* bytes,
+                                                             Bytes* response) {
+  return AnswerAtOnce<inference::ModelStatisticsRequest, inference::ModelStatisticsResponse>(
+      service_, "ModelStatistics", context, bytes, response,
+      [this](const auto& request, auto* reply) -> absl::Status {
+        REPRISE_ASSIGN_OR_RETURN(const std::vector<VersionStatistics> versions,
+                                 SelectStatistics(service_.statistics, service_.core,
+                                                  request.name(), request.version()));
+        for (const VersionStatistics& version : versions) {
+          *reply->add_model_stats() = wire::ToModelStatistics(version);
+        }
+        return absl::OkStatus();
+      });
+}
+
+InferenceService::Reactor* InferenceService::LogSettings(Context* context, const Bytes* bytes,
+                                                         Bytes* response) {
+  return AnswerAtOnce<inference::LogSettingsRequest, inference::LogSettingsResponse>(
+      service_, "LogSettings", context, bytes, response, [this](const auto& request, auto* reply) {
+        return wire::ChangeLogSettings(request, service_.log, reply);
+      });
 }
 
 InferenceService::Reactor* InferenceService::RepositoryModelLoad(Context* context, const Bytes*,
@@ -199,10 +219,6 @@ InferenceService::Reactor* InferenceService::CudaSharedMemoryUnregister(Context*
 
 InferenceService::Reactor* InferenceService::TraceSetting(Context* context, const Bytes*, Bytes*) {
   return AnswerNotBuilt(service_, "TraceSetting", context);
-}
-
-InferenceService::Reactor* InferenceService::LogSettings(Context* context, const Bytes*, Bytes*) {
-  return AnswerNotBuilt(service_, "LogSettings", context);
 }
 
 }  // namespace reprise::server::grpc

@@ -48,9 +48,10 @@ class InferenceService final : public InferenceServiceBase {
   Reactor* ModelInfer(Context* context, const Bytes* bytes, Bytes* response) override;
   Reactor* ModelConfig(Context* context, const Bytes* bytes, Bytes* response) override;
   Reactor* RepositoryIndex(Context* context, const Bytes* bytes, Bytes* response) override;
+  Reactor* ModelStatistics(Context* context, const Bytes* bytes, Bytes* response) override;
+  Reactor* LogSettings(Context* context, const Bytes* bytes, Bytes* response) override;
   ::grpc::ServerBidiReactor<Bytes, Bytes>* ModelStreamInfer(Context* context) override;
 
-  Reactor* ModelStatistics(Context* context, const Bytes*, Bytes*) override;
   Reactor* RepositoryModelLoad(Context* context, const Bytes*, Bytes*) override;
   Reactor* RepositoryModelUnload(Context* context, const Bytes*, Bytes*) override;
   Reactor* SystemSharedMemoryStatus(Context* context, const Bytes*, Bytes*) override;
@@ -60,7 +61,6 @@ class InferenceService final : public InferenceServiceBase {
   Reactor* CudaSharedMemoryRegister(Context* context, const Bytes*, Bytes*) override;
   Reactor* CudaSharedMemoryUnregister(Context* context, const Bytes*, Bytes*) override;
   Reactor* TraceSetting(Context* context, const Bytes*, Bytes*) override;
-  Reactor* LogSettings(Context* context, const Bytes*, Bytes*) override;
 
   ServiceContext& service_;
 };

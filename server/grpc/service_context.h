@@ -10,6 +10,8 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "grpcpp/server_context.h"
+#include "server/request/log_settings.h"
+#include "server/request/model_statistics.h"
 #include "server/request/observer.h"
 #include "server/request/open_calls.h"
 #include "server/request/serving_core.h"
@@ -21,6 +23,8 @@ namespace reprise::server::grpc {
 struct ServiceContext {
   ServingCore& core;
   Observer& observer;
+  const StatisticsSource& statistics;
+  LogControl& log;
   const std::int64_t max_receive_bytes;
   const std::int64_t max_send_bytes;
   const std::int64_t max_metadata_bytes;

@@ -24,7 +24,7 @@ struct RpcOutcome {
 // An inference has ended, whatever the protocol.
 struct InferenceOutcome {
   std::string_view model;    // as asked for; the observer maps unknown names to "_unknown"
-  std::string_view version;  // empty when no version was found
+  std::string_view version;  // that answered, or else the one asked for, which may be empty
   absl::StatusCode code = absl::StatusCode::kOk;
   RefusalReason refusal = RefusalReason::kNone;
   std::chrono::nanoseconds duration{

@@ -66,7 +66,6 @@ def test_an_unknown_method_is_unimplemented_and_counted(server, channel, method)
 @pytest.mark.parametrize(
     "method,request_type",
     [
-        ("ModelStatistics", service_pb2.ModelStatisticsRequest),
         ("RepositoryModelLoad", service_pb2.RepositoryModelLoadRequest),
         ("SystemSharedMemoryStatus", service_pb2.SystemSharedMemoryStatusRequest),
         ("TraceSetting", service_pb2.TraceSettingRequest),
