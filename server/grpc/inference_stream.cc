@@ -109,10 +109,16 @@ void InferenceStream::OnReadDone(bool ok) {
     std::make_shared<Item>(shared_from_this(), std::move(caller))->Start(incoming_);
     incoming_.Clear();
   }
+  // A caller that has gone looks like one without more requests.
+  const bool gone = !ok && context_->IsCancelled();
   {
     MutexLock lock(mutex_);
     reading_ = false;
-    if (!ok) no_more_requests_ = true;
+    if (gone) {
+      EndLocked({CancellationOf(caller_, SteadyClock::now())});
+    } else if (!ok) {
+      no_more_requests_ = true;
+    }
   }
   Advance();
 }

@@ -5,6 +5,7 @@ import itertools
 import queue
 import threading
 
+import ml_dtypes
 import numpy as np
 import pytest
 import tritonclient.grpc
@@ -205,7 +206,7 @@ EVERY_DATATYPE = {
     "UINT32": np.uint32,
     "UINT64": np.uint64,
     "FP16": np.float16,
-    "BF16": np.float32,  # tritonclient cuts the lower half off
+    "BF16": ml_dtypes.bfloat16,
     "FP32": np.float32,
     "FP64": np.float64,
     "BYTES": object,
@@ -217,7 +218,7 @@ def test_every_datatype_is_read_and_the_wrong_one_named(client, datatype):
     array = np.array([[1, 0], [0, 1]]).astype(EVERY_DATATYPE[datatype])
     if datatype == "BYTES":
         array = np.array([[b"a", b"\0"], [b"", b"\xff"]], dtype=object)
-    elif np.issubdtype(array.dtype, np.floating):
+    elif datatype in ("FP16", "BF16", "FP32", "FP64"):
         array[0] = [np.nan, np.inf]
     tensor = tritonclient.grpc.InferInput("input_ids", list(array.shape), datatype)
     tensor.set_data_from_numpy(array)
