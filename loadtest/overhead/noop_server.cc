@@ -67,7 +67,11 @@ absl::StatusOr<std::unique_ptr<NoopServer>> NoopServer::Start(const std::string&
   const auto loaded = noop->core_->AwaitLoaded(SteadyClock::time_point::max());
   REPRISE_RETURN_IF_ERROR(*loaded);
   REPRISE_ASSIGN_OR_RETURN(
-      noop->grpc_, server::grpc::GrpcServer::Start({.port = 0}, *noop->core_, noop->observer_));
+      noop->grpc_, server::grpc::GrpcServer::Start({.port = 0}, {.core = *noop->core_,
+                                                                 .observer = noop->observer_,
+                                                                 .statistics = noop->observer_,
+                                                                 .log = noop->log_,
+                                                                 .alive = [] { return true; }}));
   return noop;
 }
 

@@ -5,9 +5,11 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "server/config/json_log_control.h"
 #include "server/grpc/grpc_server.h"
 #include "server/metrics/metrics_observer.h"
 #include "server/metrics/metrics_registry.h"
+#include "server/metrics/statistics_observer.h"
 #include "server/repository/serving_core_impl.h"
 
 namespace reprise::loadtest {
@@ -32,7 +34,9 @@ class NoopServer {
   NoopServer() = default;
 
   server::metrics::MetricsRegistry registry_;
-  server::metrics::MetricsObserver observer_{registry_, {}};
+  server::metrics::MetricsObserver metrics_{registry_, {}};
+  server::metrics::StatisticsObserver observer_{metrics_};
+  server::config::JsonLogControl log_;
   std::unique_ptr<server::repository::ServingCoreImpl> core_;
   std::unique_ptr<server::grpc::GrpcServer> grpc_;
 };

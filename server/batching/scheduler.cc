@@ -184,11 +184,14 @@ void Scheduler::Run(Batch batch, BatchRunner& runner, BatchBuffers* buffers) {
       reply.model_name = config_.model;
       reply.model_version = config_.version;
       reply.id = request->request->id;
+      const SteadyClock::time_point unpack = clock_.Now();
       reply.outputs =
           pipeline::TakeOutputs(request->wanted, request->rows, outputs, first_row, first_token);
       reply.timing = {.tokenize = request->tokenize,
                       .queue = start - request->queued - request->tokenize,
+                      .form = formed - start,
                       .compute = compute,
+                      .unpack = clock_.Now() - unpack,
                       .batch_rows = view.batch_size(),
                       .batch_tokens = view.total_tokens()};
       reply.rows = rows;

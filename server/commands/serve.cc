@@ -19,6 +19,7 @@
 #include "server/config/flags.h"
 #include "server/config/grpc_log.h"
 #include "server/config/json_log.h"
+#include "server/config/json_log_control.h"
 #include "server/config/logging_observer.h"
 #include "server/config/memory_limit.h"
 #include "server/config/server_options.h"
@@ -27,6 +28,7 @@
 #include "server/metrics/metrics_observer.h"
 #include "server/metrics/metrics_registry.h"
 #include "server/metrics/metrics_server.h"
+#include "server/metrics/statistics_observer.h"
 #include "server/repository/model_repository.h"
 #include "server/repository/servable_loader.h"
 #include "server/repository/serving_core_impl.h"
@@ -52,7 +54,9 @@ struct Server {
                                    {.version = config::BuildVersion(),
                                     .commit = config::BuildCommit(),
                                     .memory_limit_bytes = config::MemoryLimit()}};
+  metrics::StatisticsObserver statistics;
   config::LoggingObserver log;
+  config::JsonLogControl log_control;
   ObserverList file_events{{&metrics, &log}};    // of the trace file
   std::unique_ptr<trace::TraceFile> trace_file;  // null: no traces
   std::unique_ptr<trace::TracingObserver> tracing;
@@ -76,7 +80,8 @@ absl::Status OpenObservers(const ServerOptions& options, Server* server) {
         std::make_unique<trace::TracingObserver>(*server->trace_file, options.trace.sample_rate);
   }
   server->observer = std::make_unique<ObserverList>(std::vector<Observer*>{
-      options.metrics.enabled ? &server->metrics : nullptr, &server->log, server->tracing.get()});
+      options.metrics.enabled ? &server->metrics : nullptr, &server->statistics, &server->log,
+      server->tracing.get()});
   return absl::OkStatus();
 }
 
@@ -144,14 +149,19 @@ absl::StatusOr<std::unique_ptr<Server>> OpenPorts(const ServerOptions& options,
                         options.repository] { return repository::ModelNames(repository); }},
       repository::LoadServable, options.core, Clock::Real(), *server->observer);
   if (options.metrics.enabled) {
-    REPRISE_ASSIGN_OR_RETURN(server->metrics_server,
-                             metrics::MetricsServer::Start(options.metrics, server->registry));
+    REPRISE_ASSIGN_OR_RETURN(
+        server->metrics_server,
+        metrics::MetricsServer::Start(options.metrics, server->registry, server->statistics));
   }
   REPRISE_ASSIGN_OR_RETURN(
       server->grpc_server,
-      grpc::GrpcServer::Start(
-          config::GrpcOptions(options), *server->core, *server->observer,
-          [core = server->core.get()] { return core->Alive(); }, server->security->guards()));
+      grpc::GrpcServer::Start(config::GrpcOptions(options),
+                              {.core = *server->core,
+                               .observer = *server->observer,
+                               .statistics = server->statistics,
+                               .log = server->log_control,
+                               .alive = [core = server->core.get()] { return core->Alive(); }},
+                              server->security->guards()));
   if (config::OpensHttp(options)) {
     REPRISE_ASSIGN_OR_RETURN(server->http_server,
                              http::HttpServer::Start(

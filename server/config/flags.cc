@@ -199,6 +199,8 @@ void AddGrpcFlags(CLI::App& app, grpc::GrpcServerOptions* options) {
            std::numeric_limits<int>::max(), "Open calls of one connection");
   AddCount(app, "--max-metadata-bytes", &options->max_metadata_bytes, 1, 1 << 24,
            "Metadata of one call, all keys and values together");
+  AddCount(app, "--max-stream-items", &options->max_stream_items, 1, 65536,
+           "Requests of one stream between being read and being answered; then its caller waits");
   AddBytes(app, "--grpc-memory-bytes", &options->memory_quota_bytes,
            "Memory for messages being received, over all connections; 0: no limit")
       ->default_str("a quarter of the memory that the process may use");

@@ -1,6 +1,7 @@
 #include "server/config/json_log.h"
 
 #include <array>
+#include <atomic>
 #include <cstdio>
 #include <ctime>
 #include <memory>
@@ -8,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "engine/check.h"
+#include "server/request/mutex.h"
 #include "spdlog/sinks/stdout_sinks.h"
 #include "spdlog/spdlog.h"
 
@@ -17,6 +19,49 @@ namespace {
 constexpr std::array<std::string_view, 4> kLevelNames = {"debug", "info", "warning", "error"};
 constexpr std::array<spdlog::level::level_enum, 4> kSpdlogLevels = {
     spdlog::level::debug, spdlog::level::info, spdlog::level::warn, spdlog::level::err};
+
+// The level that a line of spdlog belongs to.
+LogLevel LevelOf(spdlog::level::level_enum level) {
+  if (level <= spdlog::level::debug) return LogLevel::kDebug;
+  if (level >= spdlog::level::err) return LogLevel::kError;
+  return level == spdlog::level::warn ? LogLevel::kWarning : LogLevel::kInfo;
+}
+
+// Which levels are on; spdlog itself knows only thresholds.
+class Switches {
+ public:
+  bool On(LogLevel level) const {
+    return on_[static_cast<std::size_t>(level)].load(std::memory_order_relaxed);
+  }
+  LogLevels levels() {
+    MutexLock lock(mutex_);
+    return levels_;
+  }
+  void Update(const std::function<void(LogLevels*)>& update) {
+    MutexLock lock(mutex_);
+    update(&levels_);
+    const std::array<bool, 4> on = {levels_.verbosity > 0, levels_.info, levels_.warning,
+                                    levels_.error};
+    for (std::size_t i = 0; i < on.size(); ++i) on_[i].store(on[i], std::memory_order_relaxed);
+  }
+
+ private:
+  std::array<std::atomic<bool>, 4> on_{false, true, true, true};  // by LogLevel
+  Mutex mutex_;
+  LogLevels levels_ ABSL_GUARDED_BY(mutex_);
+};
+
+Switches& TheSwitches() {
+  static Switches switches;
+  return switches;
+}
+
+class SwitchedSink final : public spdlog::sinks::stderr_sink_mt {
+ public:
+  void log(const spdlog::details::log_msg& record) override {
+    if (TheSwitches().On(LevelOf(record.level))) spdlog::sinks::stderr_sink_mt::log(record);
+  }
+};
 
 std::string UtcTime(std::chrono::system_clock::time_point time) {
   const std::time_t seconds = std::chrono::system_clock::to_time_t(time);
@@ -44,16 +89,26 @@ absl::StatusOr<LogLevel> ParseLogLevel(std::string_view name) {
 }
 
 void InstallJsonLog(LogLevel level) {
-  auto sink = std::make_shared<spdlog::sinks::stderr_sink_mt>();
+  UpdateLogLevels([level](LogLevels* levels) {
+    *levels = {.info = level <= LogLevel::kInfo,
+               .warning = level <= LogLevel::kWarning,
+               .error = true,
+               .verbosity = level == LogLevel::kDebug ? 1u : 0u};
+  });
+  auto sink = std::make_shared<SwitchedSink>();
   auto logger = std::make_shared<spdlog::logger>("reprise", std::move(sink));
   logger->set_pattern("%v");  // a line is whole when spdlog gets it
-  logger->set_level(kSpdlogLevels[static_cast<std::size_t>(level)]);
+  logger->set_level(spdlog::level::trace);
   logger->flush_on(spdlog::level::debug);
   spdlog::set_default_logger(std::move(logger));
 }
 
-bool Logs(LogLevel level) {
-  return spdlog::default_logger_raw()->should_log(kSpdlogLevels[static_cast<std::size_t>(level)]);
+bool Logs(LogLevel level) { return TheSwitches().On(level); }
+
+LogLevels EnabledLogLevels() { return TheSwitches().levels(); }
+
+void UpdateLogLevels(const std::function<void(LogLevels*)>& update) {
+  TheSwitches().Update(update);
 }
 
 void Log(LogLevel level, std::string_view message, const LogFields& fields) {

@@ -6,6 +6,8 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -31,6 +33,20 @@ void InstallJsonLog(LogLevel level);
 
 // Whether lines of this level are written; saves making the fields of one that is not.
 bool Logs(LogLevel level);
+// The kinds of line that are written, each switched by itself.
+struct LogLevels {
+  bool info = true;
+  bool warning = true;
+  bool error = true;
+  std::uint32_t verbosity = 0;  // above 0: lines for debugging too
+
+  friend bool operator==(const LogLevels&, const LogLevels&) = default;
+};
+
+// Those of InstallJsonLog's level until changed. Thread-safe.
+LogLevels EnabledLogLevels();
+// Holds from the next line on; concurrent updates happen one after the other. Thread-safe.
+void UpdateLogLevels(const std::function<void(LogLevels*)>& update);
 
 // Thread-safe. Requires: `fields` is an object.
 void Log(LogLevel level, std::string_view message, const LogFields& fields = LogFields::object());

@@ -19,7 +19,11 @@ std::shared_ptr<ControlCall> ControlCall::Start(ServiceContext& service, std::st
 
 ControlCall::ControlCall(ServiceContext& service, std::string_view method,
                          ::grpc::CallbackServerContext* context, ::grpc::ByteBuffer* response)
-    : service_(service), method_(method), context_(context), response_(response) {}
+    : service_(service),
+      method_(method),
+      context_(context),
+      response_(response),
+      start_(StartOf(*context)) {}
 
 void ControlCall::End(const absl::Status& status) {
   if (finished_.exchange(true, std::memory_order_acq_rel)) return;
@@ -27,7 +31,7 @@ void ControlCall::End(const absl::Status& status) {
     const ::grpc::Slice no_fields;
     *response_ = ::grpc::ByteBuffer(&no_fields, 1);
   }
-  service_.CountRpc(method_, status.code());
+  service_.CountRpc(method_, status.code(), start_);
   Finish(ToGrpcStatus(status, RefusalReason::kNone, *context_));
 }
 

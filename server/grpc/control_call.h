@@ -39,6 +39,7 @@ class ControlCall final : public ::grpc::ServerUnaryReactor,
   const std::string_view method_;
   ::grpc::CallbackServerContext* const context_;
   ::grpc::ByteBuffer* const response_;
+  const CallStart start_;
   std::atomic<bool> finished_{false};
   std::shared_ptr<ControlCall> self_;  // gRPC's share, dropped in OnDone
 };

@@ -3,7 +3,7 @@
 
 #include "absl/status/status.h"
 #include "reprise/v1/reprise.pb.h"
-#include "server/grpc/inference_call.h"
+#include "server/grpc/inference_run.h"
 #include "server/request/inference_request.h"
 
 namespace reprise::server::grpc {

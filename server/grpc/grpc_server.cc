@@ -113,6 +113,7 @@ absl::Status Validate(const GrpcServerOptions& options) {
       CheckRange("max_send_bytes", options.max_send_bytes, 1, kMaxMessageBytes));
   REPRISE_RETURN_IF_ERROR(
       CheckRange("max_concurrent_streams", options.max_concurrent_streams, 1, kMaxInt));
+  REPRISE_RETURN_IF_ERROR(CheckRange("max_stream_items", options.max_stream_items, 1, 65536));
   REPRISE_RETURN_IF_ERROR(CheckRange("max_metadata_bytes", options.max_metadata_bytes, 1, 1 << 24));
   if (options.health_port.has_value()) {
     REPRISE_RETURN_IF_ERROR(CheckRange("health_port", *options.health_port, 0, 65535));
@@ -144,23 +145,29 @@ absl::Status Validate(const GrpcServerOptions& options) {
 
 class GrpcServer::Impl {
  public:
-  Impl(const GrpcServerOptions& options, ServingCore& core, Observer& observer,
-       const std::function<bool()>& alive, const security::PortGuards& guards)
-      : service_{.core = core,
-                 .observer = observer,
+  Impl(const GrpcServerOptions& options, const GrpcBackend& backend,
+       const security::PortGuards& guards)
+      : service_{.core = backend.core,
+                 .observer = backend.observer,
+                 .statistics = backend.statistics,
+                 .log = backend.log,
                  .max_receive_bytes = options.max_receive_bytes,
                  .max_send_bytes = options.max_send_bytes,
                  .max_metadata_bytes = options.max_metadata_bytes,
                  .client_key_metadata = options.client_key_metadata,
-                 .alive = alive,
+                 .max_stream_items = options.max_stream_items,
+                 .alive = backend.alive,
                  .access = guards.access},
-        probes_{.core = core,
-                .observer = observer,
+        probes_{.core = backend.core,
+                .observer = backend.observer,
+                .statistics = backend.statistics,
+                .log = backend.log,
                 .max_receive_bytes = kMaxProbeBytes,
                 .max_send_bytes = kMaxProbeBytes,
                 .max_metadata_bytes = options.max_metadata_bytes,
                 .client_key_metadata = "",
-                .alive = alive},
+                .max_stream_items = options.max_stream_items,
+                .alive = backend.alive},
         credentials_(guards.certificates == nullptr ? ::grpc::InsecureServerCredentials()
                                                     : TlsCredentials(*guards.certificates)) {}
 
@@ -253,11 +260,10 @@ class GrpcServer::Impl {
 };
 
 absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(const GrpcServerOptions& options,
-                                                              ServingCore& core, Observer& observer,
-                                                              std::function<bool()> alive,
+                                                              const GrpcBackend& backend,
                                                               const security::PortGuards& guards) {
   REPRISE_RETURN_IF_ERROR(Validate(options));
-  auto impl = std::make_unique<Impl>(options, core, observer, alive, guards);
+  auto impl = std::make_unique<Impl>(options, backend, guards);
   REPRISE_RETURN_IF_ERROR(impl->Open(options));
   return std::unique_ptr<GrpcServer>(new GrpcServer(std::move(impl)));
 }

@@ -10,6 +10,8 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "server/request/log_settings.h"
+#include "server/request/model_statistics.h"
 #include "server/request/observer.h"
 #include "server/request/serving_core.h"
 #include "server/security/security.h"
@@ -31,7 +33,10 @@ struct GrpcServerOptions {
   // open files count too. 0: what the process's limit on file descriptors allows, less some spare.
   int max_connections = 0;
   int max_concurrent_streams = 1024;  // open calls per connection, >= 1
-  int max_metadata_bytes = 16384;     // of a call's metadata, all together, 1 to 2^24
+  // Requests of one stream between being read and being answered; then nothing more is read from
+  // it. 1 to 65536.
+  int max_stream_items = 128;
+  int max_metadata_bytes = 16384;  // of a call's metadata, all together, 1 to 2^24
   // Memory for messages being received, over all connections; 0: no limit. Connections are cut off
   // when it is used up.
   std::int64_t memory_quota_bytes = kMemoryQuotaAuto;
@@ -51,6 +56,15 @@ struct GrpcServerOptions {
   std::chrono::seconds max_connection_idle{0};        // without a call
 };
 
+// What the services answer from. All of it outlives the server.
+struct GrpcBackend {
+  ServingCore& core;
+  Observer& observer;
+  const StatisticsSource& statistics;
+  LogControl& log;
+  std::function<bool()> alive;  // what liveness and ServerLive report; must not block
+};
+
 // InvalidArgument names the first field out of range, and the range.
 absl::Status Validate(const GrpcServerOptions& options);
 
@@ -58,14 +72,12 @@ absl::Status Validate(const GrpcServerOptions& options);
 // steps may be left out. Thread-safe.
 class GrpcServer {
  public:
-  // Opens the port: calls are answered from now on, inference by whatever `core` says. `core` and
-  // `observer` outlive the server. `alive` is what liveness and ServerLive report; it must not
-  // block. `guards` outlive the server too. InvalidArgument for options out of range;
-  // FailedPrecondition when the address cannot be had, for example because another process has the
-  // port.
-  static absl::StatusOr<std::unique_ptr<GrpcServer>> Start(
-      const GrpcServerOptions& options, ServingCore& core, Observer& observer,
-      std::function<bool()> alive = [] { return true; }, const security::PortGuards& guards = {});
+  // Opens the port: calls are answered from now on, inference by whatever the core says. `guards`
+  // outlive the server. InvalidArgument for options out of range; FailedPrecondition when the
+  // address cannot be had, for example because another process has the port.
+  static absl::StatusOr<std::unique_ptr<GrpcServer>> Start(const GrpcServerOptions& options,
+                                                           const GrpcBackend& backend,
+                                                           const security::PortGuards& guards = {});
   ~GrpcServer();  // Shutdown without waiting, unless that has happened
   GrpcServer(const GrpcServer&) = delete;
   GrpcServer& operator=(const GrpcServer&) = delete;

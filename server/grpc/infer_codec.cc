@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "engine/check.h"
 #include "server/grpc/tensor_codec.h"
+#include "server/request/reply_timing.h"
 #include "server/wire/classification.h"
 #include "server/wire/request_parameters.h"
 #include "server/wire/tensor_elements.h"
@@ -62,6 +63,7 @@ absl::Status DecodeModelInfer(ModelInferRequest message, InferenceRequest* reque
   request->model_version = std::move(*message.mutable_model_version());
   request->id = std::move(*message.mutable_id());
   REPRISE_RETURN_IF_ERROR(wire::ReadRequestParameters(message.parameters(), request));
+  REPRISE_ASSIGN_OR_RETURN(wishes->timing, wire::ReadTimingWish(message.parameters()));
   REPRISE_RETURN_IF_ERROR(DecodeOutputs(message, request, wishes));
   return DecodeInputs(&message, request);
 }
@@ -72,6 +74,12 @@ absl::Status EncodeModelInfer(InferenceReply reply, const ReplyWishes& wishes,
   message->set_model_name(std::move(reply.model_name));
   message->set_model_version(std::move(reply.model_version));
   message->set_id(std::move(reply.id));
+  if (wishes.timing) {
+    for (const TimingParameter& parameter : TimingParameters(reply.timing)) {
+      (*message->mutable_parameters())[std::string(parameter.name)].set_int64_param(
+          parameter.value);
+    }
+  }
   for (Tensor& tensor : reply.outputs) {
     ModelInferResponse::InferOutputTensor* output = message->add_outputs();
     output->set_name(tensor.name);
@@ -80,6 +88,26 @@ absl::Status EncodeModelInfer(InferenceReply reply, const ReplyWishes& wishes,
     REPRISE_ASSIGN_OR_RETURN(*message->add_raw_output_contents(), wire::ToRaw(std::move(tensor)));
   }
   return absl::OkStatus();
+}
+
+inference::ModelStreamInferResponse StreamReply(ModelInferResponse response) {
+  inference::ModelStreamInferResponse reply;
+  *reply.mutable_infer_response() = std::move(response);
+  (*reply.mutable_infer_response()->mutable_parameters())["triton_final_response"].set_bool_param(
+      true);
+  return reply;
+}
+
+inference::ModelStreamInferResponse StreamError(const absl::Status& error,
+                                                const RequestNames& names) {
+  ModelInferResponse response;
+  response.set_model_name(names.model);
+  response.set_model_version(names.version);
+  response.set_id(names.id);
+  (*response.mutable_parameters())["reprise_grpc_code"].set_int64_param(error.raw_code());
+  inference::ModelStreamInferResponse reply = StreamReply(std::move(response));
+  reply.set_error_message(std::string(error.message()));
+  return reply;
 }
 
 }  // namespace reprise::server::grpc

@@ -6,6 +6,7 @@
 
 #include "absl/status/status.h"
 #include "inference/grpc_service.pb.h"
+#include "server/grpc/inference_run.h"
 #include "server/request/inference_request.h"
 #include "server/wire/classification.h"
 
@@ -14,6 +15,7 @@ namespace reprise::server::grpc {
 // What a request asks of the reply beyond the tensors themselves.
 struct ReplyWishes {
   wire::Classifications classifications;
+  bool timing = false;  // say where the time went
 };
 
 // Fills everything of `request` that the message says; arrival, cancellation and `done` are the
@@ -30,5 +32,12 @@ absl::Status DecodeModelInfer(inference::ModelInferRequest message, InferenceReq
 absl::Status EncodeModelInfer(InferenceReply reply, const ReplyWishes& wishes,
                               const std::vector<std::string>& labels,
                               inference::ModelInferResponse* message);
+
+// Replies of a stream. Every request has one reply, which says so (`triton_final_response`). One
+// that failed has the text of the error and, in infer_response, the names that the request gave
+// itself and the gRPC code of the error (`reprise_grpc_code`).
+inference::ModelStreamInferResponse StreamReply(inference::ModelInferResponse response);
+inference::ModelStreamInferResponse StreamError(const absl::Status& error,
+                                                const RequestNames& names);
 
 }  // namespace reprise::server::grpc

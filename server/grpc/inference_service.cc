@@ -8,33 +8,56 @@
 #include "server/grpc/control_call.h"
 #include "server/grpc/infer_codec.h"
 #include "server/grpc/inference_call.h"
+#include "server/grpc/inference_stream.h"
 #include "server/grpc/message_bytes.h"
-#include "server/grpc/refused_stream.h"
-#include "server/grpc/status.h"
 #include "server/grpc/unary_call.h"
 #include "server/wire/classification.h"
 #include "server/wire/control_request.h"
+#include "server/wire/log_settings.h"
 #include "server/wire/model_config.h"
+#include "server/wire/model_statistics.h"
 #include "server/wire/server_report.h"
 
 namespace reprise::server::grpc {
 namespace {
 
-absl::Status DecodeCall(const ServiceContext& service, const ::grpc::ByteBuffer& bytes,
-                        InferenceRequest* request, InferenceMethod::Encode* encode) {
-  inference::ModelInferRequest message;
-  REPRISE_RETURN_IF_ERROR(ParseMessage(bytes, &message));
-  ReplyWishes wishes;
-  REPRISE_RETURN_IF_ERROR(DecodeModelInfer(std::move(message), request, &wishes));
-  *encode = [&service, wishes = std::move(wishes)](InferenceReply reply, const CallTimes&,
-                                                   ::grpc::ByteBuffer* response) {
-    std::vector<std::string> labels;
-    if (!wishes.classifications.empty()) labels = wire::LabelsOf(service.core, reply);
-    inference::ModelInferResponse message;
-    REPRISE_RETURN_IF_ERROR(EncodeModelInfer(std::move(reply), wishes, labels, &message));
-    return SerializeMessage(message, service.max_send_bytes, response);
+absl::Status WriteReply(const ServiceContext& service, inference::ModelInferResponse message,
+                        ::grpc::ByteBuffer* response) {
+  return SerializeMessage(message, service.max_send_bytes, response);
+}
+
+absl::Status WriteStreamReply(const ServiceContext& service, inference::ModelInferResponse message,
+                              ::grpc::ByteBuffer* response) {
+  return SerializeMessage(StreamReply(std::move(message)), service.max_send_bytes, response);
+}
+
+// A request of `method`, whose replies `write` puts on the wire.
+InferenceMethod ModelInferMethod(const ServiceContext& service, decltype(WriteReply)& write,
+                                 std::string_view method) {
+  const auto decode = [&service, &write](const ::grpc::ByteBuffer& bytes, InferenceRequest* request,
+                                         InferenceMethod::Encode* encode) -> absl::Status {
+    inference::ModelInferRequest message;
+    REPRISE_RETURN_IF_ERROR(ParseMessage(bytes, &message));
+    ReplyWishes wishes;
+    REPRISE_RETURN_IF_ERROR(DecodeModelInfer(std::move(message), request, &wishes));
+    *encode = [&service, &write, wishes = std::move(wishes)](
+                  InferenceReply reply, const CallTimes&,
+                  ::grpc::ByteBuffer* response) -> absl::Status {
+      std::vector<std::string> labels;
+      if (!wishes.classifications.empty()) labels = wire::LabelsOf(service.core, reply);
+      inference::ModelInferResponse message;
+      REPRISE_RETURN_IF_ERROR(EncodeModelInfer(std::move(reply), wishes, labels, &message));
+      return write(service, std::move(message), response);
+    };
+    return absl::OkStatus();
   };
-  return absl::OkStatus();
+  return {.name = method, .decode = decode};
+}
+
+// Metadata by which a client says that it wants errors as the status of its stream.
+bool WantsGrpcErrors(const ::grpc::CallbackServerContext& context) {
+  const auto wish = context.client_metadata().find("triton_grpc_error");
+  return wish != context.client_metadata().end() && wish->second == "true";
 }
 
 }  // namespace
@@ -112,13 +135,23 @@ InferenceService::Reactor* InferenceService::ModelMetadata(Context* context, con
 
 InferenceService::Reactor* InferenceService::ModelInfer(Context* context, const Bytes* bytes,
                                                         Bytes* response) {
-  const InferenceMethod method{
-      .name = "ModelInfer",
-      .decode = [this](const Bytes& request_bytes, InferenceRequest* request,
-                       InferenceMethod::Encode* encode) {
-        return DecodeCall(service_, request_bytes, request, encode);
-      }};
-  return InferenceCall::Start(service_, method, context, bytes, response);
+  return InferenceCall::Start(service_, ModelInferMethod(service_, WriteReply, "ModelInfer"),
+                              context, bytes, response);
+}
+
+::grpc::ServerBidiReactor<::grpc::ByteBuffer, ::grpc::ByteBuffer>*
+InferenceService::ModelStreamInfer(Context* context) {
+  const auto encode_error = [this](const absl::Status& error, RefusalReason,
+                                   const RequestNames& names, ::grpc::ByteBuffer* response) {
+    return SerializeMessage(StreamError(error, names), service_.max_send_bytes, response);
+  };
+  return InferenceStream::Open(
+      service_,
+      {.item = ModelInferMethod(service_, WriteStreamReply, "ModelStreamInfer"),
+       .name = "ModelStreamInfer/stream",
+       .encode_error = encode_error,
+       .first_error_ends = WantsGrpcErrors(*context)},
+      context);
 }
 
 InferenceService::Reactor* InferenceService::ModelConfig(Context* context, const Bytes* bytes,
@@ -143,21 +176,27 @@ InferenceService::Reactor* InferenceService::RepositoryIndex(Context* context, c
       });
 }
 
-::grpc::ServerBidiReactor<::grpc::ByteBuffer, ::grpc::ByteBuffer>*
-InferenceService::ModelStreamInfer(Context* context) {
-  const CallStart start = StartOf(*context);
-  constexpr std::string_view kCountedAs = "ModelStreamInfer/stream";
-  absl::Status status = service_.Admit(kCountedAs, *context).status();
-  if (status.ok()) {
-    status = absl::UnimplementedError("this server does not have ModelStreamInfer; use ModelInfer");
-  }
-  service_.CountRpc(kCountedAs, status.code(), start);
-  return new RefusedStream(ToGrpcStatus(status, RefusalReason::kNone, *context));
+InferenceService::Reactor* InferenceService::ModelStatistics(Context* context, const Bytes* bytes,
+                                                             Bytes* response) {
+  return AnswerAtOnce<inference::ModelStatisticsRequest, inference::ModelStatisticsResponse>(
+      service_, "ModelStatistics", context, bytes, response,
+      [this](const auto& request, auto* reply) -> absl::Status {
+        REPRISE_ASSIGN_OR_RETURN(const std::vector<VersionStatistics> versions,
+                                 SelectStatistics(service_.statistics, service_.core,
+                                                  request.name(), request.version()));
+        for (const VersionStatistics& version : versions) {
+          *reply->add_model_stats() = wire::ToModelStatistics(version);
+        }
+        return absl::OkStatus();
+      });
 }
 
-InferenceService::Reactor* InferenceService::ModelStatistics(Context* context, const Bytes*,
-                                                             Bytes*) {
-  return AnswerNotBuilt(service_, "ModelStatistics", context);
+InferenceService::Reactor* InferenceService::LogSettings(Context* context, const Bytes* bytes,
+                                                         Bytes* response) {
+  return AnswerAtOnce<inference::LogSettingsRequest, inference::LogSettingsResponse>(
+      service_, "LogSettings", context, bytes, response, [this](const auto& request, auto* reply) {
+        return wire::ChangeLogSettings(request, service_.log, reply);
+      });
 }
 
 InferenceService::Reactor* InferenceService::RepositoryModelLoad(Context* context,
@@ -206,10 +245,6 @@ InferenceService::Reactor* InferenceService::CudaSharedMemoryUnregister(Context*
 
 InferenceService::Reactor* InferenceService::TraceSetting(Context* context, const Bytes*, Bytes*) {
   return AnswerNotBuilt(service_, "TraceSetting", context);
-}
-
-InferenceService::Reactor* InferenceService::LogSettings(Context* context, const Bytes*, Bytes*) {
-  return AnswerNotBuilt(service_, "LogSettings", context);
 }
 
 }  // namespace reprise::server::grpc

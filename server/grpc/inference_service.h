@@ -61,9 +61,10 @@ class InferenceService final : public InferenceServiceBase {
   Reactor* RepositoryIndex(Context* context, const Bytes* bytes, Bytes* response) override;
   Reactor* RepositoryModelLoad(Context* context, const Bytes* bytes, Bytes* response) override;
   Reactor* RepositoryModelUnload(Context* context, const Bytes* bytes, Bytes* response) override;
-
+  Reactor* ModelStatistics(Context* context, const Bytes* bytes, Bytes* response) override;
+  Reactor* LogSettings(Context* context, const Bytes* bytes, Bytes* response) override;
   ::grpc::ServerBidiReactor<Bytes, Bytes>* ModelStreamInfer(Context* context) override;
-  Reactor* ModelStatistics(Context* context, const Bytes*, Bytes*) override;
+
   Reactor* SystemSharedMemoryStatus(Context* context, const Bytes*, Bytes*) override;
   Reactor* SystemSharedMemoryRegister(Context* context, const Bytes*, Bytes*) override;
   Reactor* SystemSharedMemoryUnregister(Context* context, const Bytes*, Bytes*) override;
@@ -71,7 +72,6 @@ class InferenceService final : public InferenceServiceBase {
   Reactor* CudaSharedMemoryRegister(Context* context, const Bytes*, Bytes*) override;
   Reactor* CudaSharedMemoryUnregister(Context* context, const Bytes*, Bytes*) override;
   Reactor* TraceSetting(Context* context, const Bytes*, Bytes*) override;
-  Reactor* LogSettings(Context* context, const Bytes*, Bytes*) override;
 
   ServiceContext& service_;
 };

@@ -9,6 +9,7 @@ namespace reprise::server::grpc {
 
 using RepriseServiceBase =
     RawService<v1::Reprise::Service, v1::Reprise::WithRawCallbackMethod_Embed,
+               v1::Reprise::WithRawCallbackMethod_EmbedStream,
                v1::Reprise::WithRawCallbackMethod_DescribeModel>;
 
 // Thread-safe.
@@ -20,6 +21,8 @@ class RepriseService final : public RepriseServiceBase {
   ::grpc::ServerUnaryReactor* Embed(::grpc::CallbackServerContext* context,
                                     const ::grpc::ByteBuffer* bytes,
                                     ::grpc::ByteBuffer* response) override;
+  ::grpc::ServerBidiReactor<::grpc::ByteBuffer, ::grpc::ByteBuffer>* EmbedStream(
+      ::grpc::CallbackServerContext* context) override;
   ::grpc::ServerUnaryReactor* DescribeModel(::grpc::CallbackServerContext* context,
                                             const ::grpc::ByteBuffer* bytes,
                                             ::grpc::ByteBuffer* response) override;

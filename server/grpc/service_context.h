@@ -11,6 +11,8 @@
 #include "absl/status/statusor.h"
 #include "grpcpp/server_context.h"
 #include "server/grpc/call_start.h"
+#include "server/request/log_settings.h"
+#include "server/request/model_statistics.h"
 #include "server/request/observer.h"
 #include "server/request/open_calls.h"
 #include "server/request/serving_core.h"
@@ -24,14 +26,17 @@ inline constexpr std::string_view kProtocol = "grpc";  // in what is reported
 struct ServiceContext {
   ServingCore& core;
   Observer& observer;
+  const StatisticsSource& statistics;
+  LogControl& log;
   const std::int64_t max_receive_bytes;
   const std::int64_t max_send_bytes;
   const std::int64_t max_metadata_bytes;
   const std::string client_key_metadata;  // empty: the peer's address
+  const int max_stream_items;             // inferences of one stream between read and answered
   const std::function<bool()> alive;
   const security::AccessControl* const access = nullptr;  // null: everybody may call everything
 
-  OpenCalls inferences{};  // closed: new ones are refused
+  OpenCalls inferences{};  // and streams of them; closed: new ones are refused
   OpenCalls streams{};     // health watches and reflection
   std::atomic<bool> draining{false};
 
@@ -56,6 +61,8 @@ struct ServiceContext {
   // metadata is too large. Every method asks this first.
   absl::StatusOr<std::string> Admit(std::string_view method,
                                     const ::grpc::CallbackServerContext& context) const;
+  // What a new inference hears once `inferences` is closed.
+  static absl::Status Draining();
   // ResourceExhausted for a request that is larger than the receive limit.
   absl::Status CheckSize(std::size_t request_bytes) const;
 };

@@ -4,7 +4,6 @@
 
 #include "absl/strings/strip.h"
 #include "google/rpc/error_details.pb.h"
-#include "google/rpc/status.pb.h"
 #include "reprise/v1/reprise.pb.h"
 #include "server/wire/retry_hint.h"
 
@@ -41,35 +40,39 @@ v1::RefusalReason WireReason(RefusalReason refusal) {
 
 }  // namespace
 
-::grpc::Status ToGrpcStatus(const absl::Status& status, RefusalReason refusal,
-                            ::grpc::ServerContextBase& context) {
-  if (status.ok()) {
-    return ::grpc::Status::OK;
-  }
-  const std::string message = wire::ClipMessage(status.message());
-  google::rpc::Status details;
-  details.set_code(static_cast<int>(status.code()));
-  details.set_message(message);
+google::rpc::Status ToRpcStatus(const absl::Status& status, RefusalReason refusal) {
+  google::rpc::Status rpc;
+  rpc.set_code(static_cast<int>(status.code()));
+  if (status.ok()) return rpc;
+  rpc.set_message(wire::ClipMessage(status.message()));
   if (refusal != RefusalReason::kNone) {
     google::rpc::ErrorInfo info;
     info.set_reason(std::string(
         absl::StripPrefix(v1::RefusalReason_Name(WireReason(refusal)), "REFUSAL_REASON_")));
     info.set_domain("reprise");
-    details.add_details()->PackFrom(info);
+    rpc.add_details()->PackFrom(info);
   }
   if (const auto delay = wire::RetryDelay(status.code(), refusal)) {
     google::rpc::RetryInfo retry;
     retry.mutable_retry_delay()->set_seconds(delay->count() / 1000);
     retry.mutable_retry_delay()->set_nanos(static_cast<int>(delay->count() % 1000) * 1'000'000);
-    details.add_details()->PackFrom(retry);
-    // A deadline cannot be moved by waiting, so gRPC must not retry by itself there.
-    if (status.code() != absl::StatusCode::kDeadlineExceeded) {
-      context.AddTrailingMetadata("grpc-retry-pushback-ms", std::to_string(delay->count()));
-    }
+    rpc.add_details()->PackFrom(retry);
+  }
+  return rpc;
+}
+
+::grpc::Status ToGrpcStatus(const absl::Status& status, RefusalReason refusal,
+                            ::grpc::ServerContextBase& context) {
+  if (status.ok()) return ::grpc::Status::OK;
+  const google::rpc::Status rpc = ToRpcStatus(status, refusal);
+  const auto delay = wire::RetryDelay(status.code(), refusal);
+  // A deadline cannot be moved by waiting, so gRPC must not retry by itself there.
+  if (delay && status.code() != absl::StatusCode::kDeadlineExceeded) {
+    context.AddTrailingMetadata("grpc-retry-pushback-ms", std::to_string(delay->count()));
   }
   const auto code = static_cast<::grpc::StatusCode>(status.code());
-  return details.details().empty() ? ::grpc::Status(code, message)
-                                   : ::grpc::Status(code, message, details.SerializeAsString());
+  return rpc.details().empty() ? ::grpc::Status(code, rpc.message())
+                               : ::grpc::Status(code, rpc.message(), rpc.SerializeAsString());
 }
 
 }  // namespace reprise::server::grpc

@@ -112,10 +112,6 @@ void MetricsObserver::OnGoldenMismatch(std::string_view model, std::string_view 
   With(model, version, [](ModelSeries& series) { series.GoldenMismatch(); });
 }
 
-void MetricsObserver::OnGoldenMismatch(std::string_view model, std::string_view version) {
-  AddSeries(model, version).GoldenMismatch();
-}
-
 void MetricsObserver::OnDraining() { draining_.Set(1); }
 
 void MetricsObserver::OnSpans(SpanFate fate, std::int64_t spans, std::string_view) {

@@ -14,6 +14,9 @@
 #include "absl/strings/str_cat.h"
 #include "engine/check.h"
 #include "prometheus/exposer.h"
+#include "server/metrics/host_metrics.h"
+#include "server/metrics/process_metrics.h"
+#include "server/metrics/triton_metrics.h"
 #include "server/request/host_and_port.h"
 
 namespace reprise::server::metrics {
@@ -36,7 +39,8 @@ void ConnectOnce(const std::string& host, int port) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<MetricsServer>> MetricsServer::Start(
-    const MetricsServerOptions& options, const MetricsRegistry& registry) {
+    const MetricsServerOptions& options, const MetricsRegistry& registry,
+    const StatisticsSource& statistics) {
   if (options.port < 0 || options.port > 65535) {
     return absl::InvalidArgumentError(
         absl::StrCat("metrics port is ", options.port, ", expected 0..65535 (0: any free port)"));
@@ -47,7 +51,9 @@ absl::StatusOr<std::unique_ptr<MetricsServer>> MetricsServer::Start(
     const std::vector<int> ports = exposer->GetListeningPorts();
     REPRISE_CHECK(!ports.empty());
     return std::unique_ptr<MetricsServer>(
-        new MetricsServer(std::move(exposer), options.host, ports.front(), registry));
+        new MetricsServer(std::move(exposer), options.host, ports.front(),
+                          {registry.collectable(), std::make_shared<TritonMetrics>(statistics),
+                           std::make_shared<HostMetrics>(), std::make_shared<ProcessMetrics>()}));
   } catch (const std::exception& error) {
     return absl::UnavailableError(absl::StrCat(
         "cannot listen for metrics on ", address,
@@ -57,14 +63,9 @@ absl::StatusOr<std::unique_ptr<MetricsServer>> MetricsServer::Start(
 }
 
 MetricsServer::MetricsServer(std::unique_ptr<prometheus::Exposer> exposer, std::string host,
-                             int port, const MetricsRegistry& registry)
-    : registry_(registry.collectable()),
-      process_(std::make_shared<ProcessMetrics>()),
-      exposer_(std::move(exposer)),
-      host_(std::move(host)),
-      port_(port) {
-  exposer_->RegisterCollectable(registry_);
-  exposer_->RegisterCollectable(process_);
+                             int port, std::vector<std::shared_ptr<prometheus::Collectable>> pages)
+    : pages_(std::move(pages)), exposer_(std::move(exposer)), host_(std::move(host)), port_(port) {
+  for (const auto& page : pages_) exposer_->RegisterCollectable(page);
 }
 
 MetricsServer::~MetricsServer() {

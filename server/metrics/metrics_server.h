@@ -3,10 +3,12 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
+#include "prometheus/collectable.h"
 #include "server/metrics/metrics_registry.h"
-#include "server/metrics/process_metrics.h"
+#include "server/request/model_statistics.h"
 
 namespace prometheus {
 class Exposer;
@@ -25,8 +27,10 @@ class MetricsServer {
  public:
   // InvalidArgument for a port out of range, Unavailable when the address cannot be bound (taken,
   // not ours, no permission). `registry` must outlive the server.
+  // `statistics` too: Triton's metrics are made from it.
   static absl::StatusOr<std::unique_ptr<MetricsServer>> Start(const MetricsServerOptions& options,
-                                                              const MetricsRegistry& registry);
+                                                              const MetricsRegistry& registry,
+                                                              const StatisticsSource& statistics);
   ~MetricsServer();
   MetricsServer(const MetricsServer&) = delete;
   MetricsServer& operator=(const MetricsServer&) = delete;
@@ -35,11 +39,10 @@ class MetricsServer {
 
  private:
   MetricsServer(std::unique_ptr<prometheus::Exposer> exposer, std::string host, int port,
-                const MetricsRegistry& registry);
+                std::vector<std::shared_ptr<prometheus::Collectable>> pages);
 
-  std::shared_ptr<prometheus::Collectable> registry_;
-  std::shared_ptr<ProcessMetrics> process_;
-  std::unique_ptr<prometheus::Exposer> exposer_;  // holds weak pointers to the two above
+  const std::vector<std::shared_ptr<prometheus::Collectable>> pages_;
+  std::unique_ptr<prometheus::Exposer> exposer_;  // holds weak pointers to the pages
   std::string host_;
   int port_;
 };

@@ -14,6 +14,7 @@
 #include <string>
 
 #include "server/metrics/metric_catalogue.h"
+#include "server/metrics/metric_family.h"
 
 namespace reprise::server::metrics {
 namespace {
@@ -64,28 +65,13 @@ std::optional<double> OpenFileDescriptors() {
   return entries - 3;  // ".", ".." and the descriptor of this listing
 }
 
-prometheus::MetricFamily Family(const MetricDefinition& definition, double value) {
-  prometheus::MetricFamily family;
-  family.name = std::string(definition.name);
-  family.help = std::string(definition.help);
-  prometheus::ClientMetric metric;
-  if (definition.type == MetricType::kCounter) {
-    family.type = prometheus::MetricType::Counter;
-    metric.counter.value = value;
-  } else {
-    family.type = prometheus::MetricType::Gauge;
-    metric.gauge.value = value;
-  }
-  family.metric.push_back(metric);
-  return family;
-}
-
 }  // namespace
 
 std::vector<prometheus::MetricFamily> ProcessMetrics::Collect() const {
   std::vector<prometheus::MetricFamily> families;
   const auto add = [&families](const MetricDefinition& definition, std::optional<double> value) {
-    if (value.has_value()) families.push_back(Family(definition, *value));
+    if (!value.has_value()) return;
+    AddSeries(definition, {}, *value, &families.emplace_back(MakeFamily(definition)));
   };
   const auto ticks_per_second = static_cast<double>(sysconf(_SC_CLK_TCK));
   if (const std::optional<ProcessStat> stat = ReadStat(); stat.has_value()) {

@@ -21,7 +21,9 @@ using SteadyClock = std::chrono::steady_clock;
 struct RequestTiming {
   std::chrono::nanoseconds tokenize{0};
   std::chrono::nanoseconds queue{0};    // admission to the start of its batch
+  std::chrono::nanoseconds form{0};     // gathering the whole batch
   std::chrono::nanoseconds compute{0};  // of the whole batch
+  std::chrono::nanoseconds unpack{0};   // taking this request's outputs from the batch's
   std::int64_t batch_rows = 0;          // sequences of the batch it ran in
   std::int64_t batch_tokens = 0;        // real tokens of that batch
 };

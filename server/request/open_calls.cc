@@ -1,7 +1,6 @@
 #include "server/request/open_calls.h"
 
 #include <utility>
-#include <vector>
 
 namespace reprise::server {
 
@@ -25,8 +24,11 @@ void OpenCalls::Remove(const OpenCall* call) {
 }
 
 void OpenCalls::Close() {
-  MutexLock lock(mutex_);
-  closed_ = true;
+  {
+    MutexLock lock(mutex_);
+    closed_ = true;
+  }
+  for (const auto& call : Calls()) call->Drain();
 }
 
 bool OpenCalls::closed() {
@@ -44,12 +46,16 @@ bool OpenCalls::WaitUntilEmpty(SteadyClock::time_point deadline) {
 }
 
 void OpenCalls::EndAll(const absl::Status& status) {
+  for (const auto& call : Calls()) call->End(status);
+}
+
+// Shared, so that none is destroyed under the lock or before its caller is through with it.
+std::vector<std::shared_ptr<OpenCall>> OpenCalls::Calls() {
+  MutexLock lock(mutex_);
   std::vector<std::shared_ptr<OpenCall>> calls;
-  {
-    MutexLock lock(mutex_);
-    for (const auto& [key, call] : calls_) calls.push_back(call);
-  }
-  for (const auto& call : calls) call->End(status);
+  calls.reserve(calls_.size());
+  for (const auto& [key, call] : calls_) calls.push_back(call);
+  return calls;
 }
 
 }  // namespace reprise::server

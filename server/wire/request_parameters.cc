@@ -9,6 +9,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "engine/check.h"
+#include "server/request/reply_timing.h"
 #include "server/wire/deadline.h"
 
 namespace reprise::server::wire {
@@ -34,6 +35,13 @@ absl::StatusOr<std::int64_t> ReadCount(std::string_view key, const InferParamete
   return value.int64_param();
 }
 
+absl::StatusOr<bool> ReadBool(std::string_view key, const InferParameter& value) {
+  if (value.parameter_choice_case() != InferParameter::kBoolParam) {
+    return WrongKind(key, "a bool in bool_param");
+  }
+  return value.bool_param();
+}
+
 absl::Status ReadOne(const std::string& key, const InferParameter& value,
                      InferenceRequest* request) {
   if (key == "priority") {
@@ -46,10 +54,7 @@ absl::Status ReadOne(const std::string& key, const InferParameter& value,
           std::min(request->deadline, DeadlineAfter(request->arrival, microseconds));
     }
   } else if (key == "truncate") {
-    if (value.parameter_choice_case() != InferParameter::kBoolParam) {
-      return WrongKind(key, "a bool in bool_param");
-    }
-    request->truncate = value.bool_param();
+    REPRISE_ASSIGN_OR_RETURN(request->truncate, ReadBool(key, value));
   } else if (absl::StartsWith(key, "triton_") && key != "triton_enable_empty_final_response") {
     return absl::InvalidArgumentError(
         absl::StrCat("parameter '", key, "' is reserved and not known to this server; remove it"));
@@ -64,6 +69,12 @@ absl::Status ReadRequestParameters(const ParameterMap& parameters, InferenceRequ
     REPRISE_RETURN_IF_ERROR(ReadOne(key, value, request));
   }
   return absl::OkStatus();
+}
+
+absl::StatusOr<bool> ReadTimingWish(const ParameterMap& parameters) {
+  const auto found = parameters.find(std::string(kTimingWish));
+  if (found == parameters.end()) return false;
+  return ReadBool(kTimingWish, found->second);
 }
 
 absl::Status CheckTensorParameters(const ParameterMap& parameters) {

@@ -22,6 +22,10 @@ using ParameterMap = google::protobuf::Map<std::string, inference::InferParamete
 // key `triton_...` that is not known: it would ask for something that does not happen.
 absl::Status ReadRequestParameters(const ParameterMap& parameters, InferenceRequest* request);
 
+// Whether the reply shall say where its time went (request/reply_timing.h). InvalidArgument for a
+// value that is no bool.
+absl::StatusOr<bool> ReadTimingWish(const ParameterMap& parameters);
+
 // Unimplemented when the tensor is said to lie in shared memory. Other keys have no effect.
 absl::Status CheckTensorParameters(const ParameterMap& parameters);
 

@@ -8,9 +8,13 @@
 namespace reprise::server::wire {
 namespace {
 
-constexpr std::string_view kExtensions[] = {
-    "binary_tensor_data", "classification", "model_configuration", "model_repository",
-    "model_repository(unload_dependents)"};
+constexpr std::string_view kExtensions[] = {"binary_tensor_data",
+                                            "classification",
+                                            "logging",
+                                            "model_configuration",
+                                            "model_repository",
+                                            "model_repository(unload_dependents)",
+                                            "statistics"};
 
 std::string_view StateName(ModelState state) {
   switch (state) {

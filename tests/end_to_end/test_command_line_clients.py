@@ -71,6 +71,27 @@ def test_grpcurl_embeds(grpcurl):
     assert len(values) == 384 and abs(np.linalg.norm(values) - 1) < 1e-4
 
 
+def test_grpcurl_infers_over_a_stream(deps, server):
+    requests = [INFER | {"id": str(number)} for number in range(3)]
+    requests[1]["model_name"] = "nobody"
+    result = subprocess.run(
+        [deps / "bin" / "grpcurl", "-plaintext", "-max-time", "30", "-d", "@", server.address]
+        + ["inference.GRPCInferenceService/ModelStreamInfer"],
+        input="\n".join(json.dumps(request) for request in requests),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert result.returncode == 0, result.stderr
+    decoder, rest, replies = json.JSONDecoder(), result.stdout.strip(), []
+    while rest:
+        reply, end = decoder.raw_decode(rest)
+        replies.append(reply)
+        rest = rest[end:].strip()
+    assert [reply["infer_response"]["id"] for reply in replies] == ["0", "1", "2"]
+    assert ["error_message" in reply for reply in replies] == [False, True, False]
+
+
 def test_grpcurl_shows_a_refusal(grpcurl):
     data = INFER | {"model_name": "nobody"}
     result = grpcurl("inference.GRPCInferenceService/ModelInfer", data=data)
@@ -96,6 +117,12 @@ def test_ghz_gets_an_answer_to_every_call(deps, server):
     report = run_ghz(deps, server, "inference.GRPCInferenceService/ModelInfer", INFER, 2000)
     assert report["statusCodeDistribution"] == {"OK": 2000}
     assert not report["errorDistribution"]
+
+
+def test_ghz_streams(deps, server):
+    call = "inference.GRPCInferenceService/ModelStreamInfer"
+    report = run_ghz(deps, server, call, [INFER] * 5, 100)
+    assert report["statusCodeDistribution"] == {"OK": 100}
 
 
 @pytest.mark.slow

@@ -52,8 +52,7 @@ def send_known_traffic(channel):
         send_bytes(b"not a message")
     with pytest.raises(grpc.RpcError):
         channel.unary_unary("/no.such.Service/Method")(b"")
-    with pytest.raises(grpc.RpcError):
-        list(stub.ModelStreamInfer(iter([])))
+    list(stub.ModelStreamInfer(iter([ids_request("nobody", [[1]])])))
     stub.ServerLive(service_pb2.ServerLiveRequest())
     stub.ModelMetadata(service_pb2.ModelMetadataRequest(name="tiny"))
     stub.RepositoryIndex(service_pb2.RepositoryIndexRequest())
@@ -63,7 +62,8 @@ def send_known_traffic(channel):
         ("ModelInfer", "OK"): len(MODELS) * len(REQUESTS),
         ("ModelInfer", "INVALID_ARGUMENT"): len(MODELS) + 1,
         ("ModelInfer", "NOT_FOUND"): 1,
-        ("ModelStreamInfer/stream", "UNIMPLEMENTED"): 1,
+        ("ModelStreamInfer", "NOT_FOUND"): 1,
+        ("ModelStreamInfer/stream", "OK"): 1,
         ("_unknown", "UNIMPLEMENTED"): 1,
         ("ServerLive", "OK"): 1,
         ("ModelMetadata", "OK"): 1,

@@ -67,7 +67,6 @@ def test_an_unknown_method_is_unimplemented_and_counted(server, channel, method)
 @pytest.mark.parametrize(
     "method,request_type",
     [
-        ("ModelStatistics", service_pb2.ModelStatisticsRequest),
         ("SystemSharedMemoryStatus", service_pb2.SystemSharedMemoryStatusRequest),
         ("TraceSetting", service_pb2.TraceSettingRequest),
     ],
@@ -77,13 +76,6 @@ def test_a_method_that_is_not_built_says_so(stub, method, request_type):
         getattr(stub, method)(request_type())
     assert caught.value.code() == grpc.StatusCode.UNIMPLEMENTED
     assert method in caught.value.details()
-
-
-def test_a_stream_of_inferences_is_refused_as_a_whole(stub):
-    with pytest.raises(grpc.RpcError) as caught:
-        list(stub.ModelStreamInfer(iter([ids_request("tiny", [[1]])])))
-    assert caught.value.code() == grpc.StatusCode.UNIMPLEMENTED
-    assert "ModelInfer" in caught.value.details()
 
 
 def assert_names_a_flag(run_reprise, message):

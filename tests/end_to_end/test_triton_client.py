@@ -5,6 +5,7 @@ import itertools
 import queue
 import threading
 
+import ml_dtypes
 import numpy as np
 import pytest
 import tritonclient.grpc
@@ -182,6 +183,57 @@ def test_priority_timeout_and_sequence_parameters_are_accepted(client):
         parameters={"of_the_caller": "anything"},
     )
     assert result.as_numpy("last_hidden_state").shape == (2, 4, 32)
+
+
+def test_a_reply_says_where_its_time_went_when_asked(client):
+    ids = [make_input("input_ids", IDS)]
+    assert not client.infer("tiny", ids).get_response().parameters
+    timed = client.infer("tiny", ids, parameters={"reprise_timing": True}).get_response()
+    times = {name: value.int64_param for name, value in timed.parameters.items()}
+    names = {f"reprise_{what}" for what in ("queue_us", "compute_us", "batch_rows", "batch_tokens")}
+    assert times.keys() == names
+    assert times["reprise_compute_us"] > 0 and times["reprise_queue_us"] >= 0
+    assert times["reprise_batch_rows"] >= 2 and times["reprise_batch_tokens"] >= IDS.size
+
+
+EVERY_DATATYPE = {
+    "BOOL": np.bool_,
+    "INT8": np.int8,
+    "INT16": np.int16,
+    "INT32": np.int32,
+    "UINT8": np.uint8,
+    "UINT16": np.uint16,
+    "UINT32": np.uint32,
+    "UINT64": np.uint64,
+    "FP16": np.float16,
+    "BF16": ml_dtypes.bfloat16,
+    "FP32": np.float32,
+    "FP64": np.float64,
+    "BYTES": object,
+}
+
+
+@pytest.mark.parametrize("datatype", EVERY_DATATYPE)
+def test_every_datatype_is_read_and_the_wrong_one_named(client, datatype):
+    array = np.array([[1, 0], [0, 1]]).astype(EVERY_DATATYPE[datatype])
+    if datatype == "BYTES":
+        array = np.array([[b"a", b"\0"], [b"", b"\xff"]], dtype=object)
+    elif datatype in ("FP16", "BF16", "FP32", "FP64"):
+        array[0] = [np.nan, np.inf]
+    tensor = tritonclient.grpc.InferInput("input_ids", list(array.shape), datatype)
+    tensor.set_data_from_numpy(array)
+    with pytest.raises(InferenceServerException) as caught:
+        client.infer("tiny", [tensor])
+    assert caught.value.status() == "StatusCode.INVALID_ARGUMENT"
+    assert f"has datatype {datatype}; expected INT64" in caught.value.message()
+
+
+@pytest.mark.parametrize("shape", [(0, 4), (2, 0)])
+def test_zero_elements_are_read_and_refused_for_their_shape(client, shape):
+    with pytest.raises(InferenceServerException) as caught:
+        client.infer("tiny", [make_input("input_ids", np.zeros(shape, np.int64))])
+    assert caught.value.status() == "StatusCode.INVALID_ARGUMENT"
+    assert f"shape [{shape[0]},{shape[1]}]" in caught.value.message()
 
 
 def test_async_replies_come_back_with_their_ids(client):

@@ -20,9 +20,10 @@ class Wire:
         files = [path for path in PROTO_ROOT.rglob("*.proto") if "third_party" not in path.parts]
         files += (PROTO_ROOT / "third_party").rglob("*.proto")
         subprocess.run(
-            [sys.executable, "-m", "grpc_tools.protoc", f"--proto_path={PROTO_ROOT}"]
-            + [f"--proto_path={PROTO_ROOT / 'third_party'}", "--include_imports"]
-            + [f"--descriptor_set_out={compiled}"]
+            # third_party first: files below it are named from there, as others import them.
+            [sys.executable, "-m", "grpc_tools.protoc"]
+            + [f"--proto_path={PROTO_ROOT / 'third_party'}", f"--proto_path={PROTO_ROOT}"]
+            + ["--include_imports", f"--descriptor_set_out={compiled}"]
             + [str(path) for path in files],
             check=True,
         )

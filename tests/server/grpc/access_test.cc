@@ -48,6 +48,34 @@ TEST_F(AccessTest, ACallWithoutATokenNeverReachesTheCoreAndCountsOnce) {
   EXPECT_EQ(observer_.inferences().size(), 1);
 }
 
+TEST_F(AccessTest, AStreamWithoutATokenEndsBeforeItsFirstRequest) {
+  core_.SetHandler([](const std::unique_ptr<InferenceRequest>&) { ADD_FAILURE(); });
+  ::grpc::ClientContext context;
+  const auto stream = inference_->ModelStreamInfer(&context);
+  (void)stream->Write(InferRequest());
+  EXPECT_EQ(stream->Finish().error_code(), ::grpc::StatusCode::UNAUTHENTICATED);
+  EXPECT_THAT(observer_.rpcs(),
+              ::testing::ElementsAre(server::testing::FakeObserver::Rpc{
+                  "ModelStreamInfer/stream", absl::StatusCode::kUnauthenticated}));
+}
+
+TEST_F(AccessTest, TheTokensOwnerIsTheClientKeyOfAStreamToo) {
+  std::string key;
+  core_.SetHandler([&key](std::unique_ptr<InferenceRequest> request) {
+    key = request->client_key;
+    request->done(TwoNumbersPerRow(*request), RefusalReason::kNone);
+  });
+  ::grpc::ClientContext context;
+  context.AddMetadata("authorization", "Bearer " + token_);
+  const auto stream = inference_->ModelStreamInfer(&context);
+  ASSERT_TRUE(stream->Write(InferRequest()));
+  stream->WritesDone();
+  inference::ModelStreamInferResponse reply;
+  EXPECT_TRUE(stream->Read(&reply));
+  EXPECT_TRUE(stream->Finish().ok());
+  EXPECT_EQ(key, "alice");
+}
+
 TEST_F(AccessTest, BytesThatAreNoMessageAreNotLookedAtBeforeTheToken) {
   EXPECT_EQ(CallWithBytes("/inference.GRPCInferenceService/ModelInfer", "\xff\xff").error_code(),
             ::grpc::StatusCode::UNAUTHENTICATED);

@@ -39,7 +39,7 @@ TEST_F(GrpcServerTest, RefusesATakenPort) {
   StartServer();
   GrpcServerOptions options;
   options.port = server_->port();
-  EXPECT_THAT(GrpcServer::Start(options, core_, observer_),
+  EXPECT_THAT(GrpcServer::Start(options, Backend()),
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("another process")));
 }
 

@@ -1,5 +1,6 @@
 #include "server/grpc/infer_codec.h"
 
+#include <chrono>
 #include <string>
 
 #include "gmock/gmock.h"
@@ -151,6 +152,41 @@ TEST(EncodeModelInferTest, ClassifiesWhereAsked) {
   EXPECT_EQ(message.raw_output_contents(0), std::string("\x09\0\0\0"
                                                         "2.5:1:yes",
                                                         13));
+}
+
+TEST(EncodeModelInferTest, TellsItsTimesOnlyWhenAsked) {
+  inference::ModelInferRequest request = Message();
+  (*request.mutable_parameters())["reprise_timing"].set_bool_param(true);
+  InferenceRequest decoded;
+  ReplyWishes wishes;
+  ASSERT_THAT(DecodeModelInfer(request, &decoded, &wishes), IsOk());
+  InferenceReply reply = Reply();
+  reply.timing.queue = std::chrono::nanoseconds(2'999);
+  reply.timing.compute = std::chrono::milliseconds(4);
+  reply.timing.batch_rows = 5;
+  reply.timing.batch_tokens = 60;
+  inference::ModelInferResponse message;
+  ASSERT_THAT(EncodeModelInfer(reply, wishes, {}, &message), IsOk());
+  EXPECT_EQ(message.parameters().size(), 4u);
+  EXPECT_EQ(message.parameters().at("reprise_queue_us").int64_param(), 2);
+  EXPECT_EQ(message.parameters().at("reprise_compute_us").int64_param(), 4000);
+  EXPECT_EQ(message.parameters().at("reprise_batch_rows").int64_param(), 5);
+  EXPECT_EQ(message.parameters().at("reprise_batch_tokens").int64_param(), 60);
+  message.Clear();
+  ASSERT_THAT(EncodeModelInfer(reply, {}, {}, &message), IsOk());
+  EXPECT_TRUE(message.parameters().empty());
+}
+
+TEST(StreamErrorTest, NamesTheRequestAndTheCode) {
+  const inference::ModelStreamInferResponse reply =
+      StreamError(absl::NotFoundError("no such model"), {"demo", "2", "abc"});
+  EXPECT_EQ(reply.error_message(), "no such model");
+  const auto& response = reply.infer_response();
+  EXPECT_EQ(response.model_name(), "demo");
+  EXPECT_EQ(response.model_version(), "2");
+  EXPECT_EQ(response.id(), "abc");
+  EXPECT_EQ(response.parameters().at("reprise_grpc_code").int64_param(), 5);
+  EXPECT_TRUE(response.parameters().at("triton_final_response").bool_param());
 }
 
 }  // namespace

@@ -63,8 +63,9 @@ TEST_F(InferenceServiceTest, MetadataListsOnlyWhatWorks) {
   EXPECT_EQ(response.name(), "reprise");
   EXPECT_FALSE(response.version().empty());
   EXPECT_THAT(response.extensions(),
-              ElementsAre("classification", "model_configuration", "model_repository",
-                          "model_repository(unload_dependents)"));
+              ElementsAre("binary_tensor_data", "classification", "logging", "model_configuration",
+                          "model_repository", "model_repository(unload_dependents)",
+                          "statistics"));
 }
 
 TEST_F(InferenceServiceTest, DescribesAModelTwice) {
@@ -186,14 +187,69 @@ TEST_F(InferenceServiceTest, CountsAnUnknownMethodOnce) {
 
 TEST_F(InferenceServiceTest, SaysWhichMethodsItDoesNotHave) {
   for (const std::string method :
-       {"ModelStatistics", "SystemSharedMemoryStatus", "SystemSharedMemoryRegister",
-        "SystemSharedMemoryUnregister", "CudaSharedMemoryStatus", "CudaSharedMemoryRegister",
-        "CudaSharedMemoryUnregister", "TraceSetting", "LogSettings", "ModelStreamInfer"}) {
+       {"SystemSharedMemoryStatus", "SystemSharedMemoryRegister", "SystemSharedMemoryUnregister",
+        "CudaSharedMemoryStatus", "CudaSharedMemoryRegister", "CudaSharedMemoryUnregister",
+        "TraceSetting"}) {
     const ::grpc::Status status = CallWithBytes("/inference.GRPCInferenceService/" + method, "");
     EXPECT_EQ(status.error_code(), ::grpc::StatusCode::UNIMPLEMENTED) << method;
     EXPECT_THAT(status.error_message(), HasSubstr(method));
   }
-  EXPECT_EQ(observer_.rpcs().size(), 10u);
+  EXPECT_EQ(observer_.rpcs().size(), 7u);
+}
+
+TEST_F(InferenceServiceTest, TellsTheStatisticsOfTheVersionsAskedFor) {
+  for (const char* version : {"1", "3"}) {
+    statistics_.versions.push_back({.model = "demo", .version = version, .ready = true});
+  }
+  statistics_.versions.push_back({.model = "other", .version = "1", .ready = true});
+  statistics_.versions.push_back({.model = "gone", .version = "1", .ready = false});
+  const auto ask = [this](const std::string& name, const std::string& version) {
+    inference::ModelStatisticsRequest request;
+    request.set_name(name);
+    request.set_version(version);
+    inference::ModelStatisticsResponse response;
+    ::grpc::ClientContext context;
+    EXPECT_TRUE(inference_->ModelStatistics(&context, request, &response).ok());
+    std::string found;
+    for (const auto& each : response.model_stats()) {
+      found += each.name() + each.version() + " ";
+    }
+    return found;
+  };
+  EXPECT_EQ(ask("", ""), "demo1 demo3 other1 ");
+  EXPECT_EQ(ask("demo", ""), "demo1 demo3 ");
+  EXPECT_EQ(ask("demo", "3"), "demo3 ");
+  inference::ModelStatisticsRequest request;
+  request.set_name("nobody");
+  inference::ModelStatisticsResponse response;
+  ::grpc::ClientContext context;
+  EXPECT_EQ(inference_->ModelStatistics(&context, request, &response).error_code(),
+            ::grpc::StatusCode::NOT_FOUND);
+}
+
+TEST_F(InferenceServiceTest, ChangesSomeLogSettingsAndTellsAll) {
+  inference::LogSettingsRequest request;
+  (*request.mutable_settings())["log_warning"].set_bool_param(false);
+  (*request.mutable_settings())["log_verbose_level"].set_uint32_param(2);
+  inference::LogSettingsResponse response;
+  ::grpc::ClientContext context;
+  ASSERT_TRUE(inference_->LogSettings(&context, request, &response).ok());
+  ASSERT_EQ(response.settings().size(), 6u);
+  EXPECT_FALSE(response.settings().at("log_warning").bool_param());
+  EXPECT_EQ(response.settings().at("log_verbose_level").uint32_param(), 2u);
+  EXPECT_TRUE(response.settings().at("log_info").bool_param());
+  EXPECT_EQ(response.settings().at("log_format").string_param(), "json");
+
+  (*request.mutable_settings())["log_error"].set_string_param("off");
+  ::grpc::ClientContext second;
+  EXPECT_EQ(inference_->LogSettings(&second, request, &response).error_code(),
+            ::grpc::StatusCode::INVALID_ARGUMENT);
+  (*request.mutable_settings())["log_error"].Clear();
+  ::grpc::ClientContext third;
+  const ::grpc::Status status = inference_->LogSettings(&third, request, &response);
+  EXPECT_EQ(status.error_code(), ::grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_THAT(status.error_message(), HasSubstr("no value"));
+  EXPECT_EQ(log_.changes(), 1);
 }
 
 TEST_F(InferenceServiceTest, KeepsErrorsOfLongNamesReadable) {

@@ -37,6 +37,40 @@ TEST_F(RepriseServiceTest, EmbedsTextsInOrder) {
   EXPECT_EQ(observer_.inferences().size(), 1u);
 }
 
+TEST_F(RepriseServiceTest, EmbedsAStreamOfRequestsAndTellsWhichFailed) {
+  core_.SetHandler([](std::unique_ptr<InferenceRequest> request) {
+    if (request->model_name == "demo") {
+      request->done(testing::TwoNumbersPerRow(*request), RefusalReason::kNone);
+    } else {
+      request->done(absl::ResourceExhaustedError("the queue is full"), RefusalReason::kQueueRows);
+    }
+  });
+  ::grpc::ClientContext context;
+  const auto stream = reprise_->EmbedStream(&context);
+  for (const char* model : {"demo", "busy", "demo"}) {
+    v1::EmbedRequest request;
+    request.set_model(model);
+    request.add_texts("one");
+    ASSERT_TRUE(stream->Write(request));
+  }
+  stream->WritesDone();
+  v1::EmbedStreamResponse first;
+  v1::EmbedStreamResponse second;
+  v1::EmbedStreamResponse third;
+  ASSERT_TRUE(stream->Read(&first) && stream->Read(&second) && stream->Read(&third));
+  EXPECT_THAT(first.response().embeddings(0).values(), ElementsAre(0.5f, 1.5f));
+  EXPECT_EQ(second.error().code(), ::grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_EQ(second.error().message(), "the queue is full");
+  EXPECT_EQ(second.error().details_size(), 2) << "the reason, and when to try again";
+  EXPECT_TRUE(third.has_response());
+  EXPECT_TRUE(stream->Finish().ok());
+  EXPECT_THAT(observer_.rpcs(),
+              ElementsAre(Rpc{"EmbedStream", absl::StatusCode::kOk},
+                          Rpc{"EmbedStream", absl::StatusCode::kResourceExhausted},
+                          Rpc{"EmbedStream", absl::StatusCode::kOk},
+                          Rpc{"EmbedStream/stream", absl::StatusCode::kOk}));
+}
+
 TEST_F(RepriseServiceTest, RefusesTextThatIsNotUtf8) {
   // Field 1, length 1, a byte that never occurs in UTF-8.
   const ::grpc::Status status = CallWithBytes("/reprise.v1.Reprise/Embed", "\x0a\x01\xff");

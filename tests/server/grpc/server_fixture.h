@@ -20,6 +20,8 @@
 #include "server/grpc/grpc_server.h"
 #include "tests/server/fakes/fake_observer.h"
 #include "tests/server/grpc/fake_core.h"
+#include "tests/server/grpc/fake_log.h"
+#include "tests/server/grpc/fake_statistics.h"
 #include "tests/status_matchers.h"
 
 namespace reprise::server::grpc::testing {
@@ -44,8 +46,7 @@ class ServerFixture : public ::testing::Test {
                    const std::shared_ptr<::grpc::ChannelCredentials>& credentials =
                        ::grpc::InsecureChannelCredentials()) {
     options.port = 0;
-    auto server = GrpcServer::Start(
-        options, core_, observer_, [this] { return alive_.load(); }, guards);
+    auto server = GrpcServer::Start(options, Backend(), guards);
     ASSERT_THAT(server, reprise::testing::IsOk());
     server_ = *std::move(server);
     ::grpc::ChannelArguments arguments;
@@ -57,6 +58,14 @@ class ServerFixture : public ::testing::Test {
     inference_ = inference::GRPCInferenceService::NewStub(channel_);
     reprise_ = v1::Reprise::NewStub(channel_);
     health_ = ::grpc::health::v1::Health::NewStub(channel_);
+  }
+
+  GrpcBackend Backend() {
+    return {.core = core_,
+            .observer = observer_,
+            .statistics = statistics_,
+            .log = log_,
+            .alive = [this] { return alive_.load(); }};
   }
 
   // One row [7, 8] for `demo`.
@@ -105,6 +114,8 @@ class ServerFixture : public ::testing::Test {
 
   FakeCore core_;
   server::testing::FakeObserver observer_;
+  FakeStatistics statistics_;
+  FakeLog log_;
   std::atomic<bool> alive_{true};
   std::unique_ptr<GrpcServer> server_;
   std::shared_ptr<::grpc::Channel> channel_;

@@ -12,6 +12,7 @@
 #include <map>
 #include <sstream>
 #include <string>
+#include <vector>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -47,6 +48,10 @@ std::string HttpGet(int port, const std::string& path) {
   return reply;
 }
 
+struct NoStatistics final : StatisticsSource {
+  std::vector<VersionStatistics> Statistics() const override { return {}; }
+};
+
 // Value of a series without labels; NaN when it is not there.
 double Value(const std::string& scrape, const std::string& name) {
   std::istringstream lines(scrape);
@@ -58,8 +63,9 @@ double Value(const std::string& scrape, const std::string& name) {
 
 TEST(MetricsServer, ServesEveryDeclaredFamilyOnce) {
   MetricsRegistry registry;
+  NoStatistics statistics;
   MetricsObserver observer(registry, {.version = "0.1.0", .commit = "abc"});
-  auto server = MetricsServer::Start({.port = 0}, registry);
+  auto server = MetricsServer::Start({.port = 0}, registry, statistics);
   ASSERT_OK(server);
   const std::string scrape = HttpGet((*server)->port(), "/metrics");
   EXPECT_THAT(scrape, StartsWith("HTTP/1.1 200"));
@@ -82,7 +88,8 @@ TEST(MetricsServer, ServesEveryDeclaredFamilyOnce) {
 
 TEST(MetricsServer, ReportsTheProcessItself) {
   MetricsRegistry registry;
-  auto server = MetricsServer::Start({.port = 0}, registry);
+  NoStatistics statistics;
+  auto server = MetricsServer::Start({.port = 0}, registry, statistics);
   ASSERT_OK(server);
   const std::string scrape = HttpGet((*server)->port(), "/metrics");
   EXPECT_GT(Value(scrape, "process_resident_memory_bytes"), 1e6);
@@ -98,7 +105,8 @@ TEST(MetricsServer, ReportsTheProcessItself) {
 
 TEST(MetricsServer, StopsWithinAMomentAfterServing) {
   MetricsRegistry registry;
-  auto server = MetricsServer::Start({.port = 0}, registry);
+  NoStatistics statistics;
+  auto server = MetricsServer::Start({.port = 0}, registry, statistics);
   ASSERT_OK(server);
   HttpGet((*server)->port(), "/metrics");
   const auto begin = std::chrono::steady_clock::now();
@@ -108,22 +116,25 @@ TEST(MetricsServer, StopsWithinAMomentAfterServing) {
 
 TEST(MetricsServer, APortThatIsTakenIsAClearError) {
   MetricsRegistry registry;
-  auto first = MetricsServer::Start({.port = 0}, registry);
+  NoStatistics statistics;
+  auto first = MetricsServer::Start({.port = 0}, registry, statistics);
   ASSERT_OK(first);
-  EXPECT_THAT(MetricsServer::Start({.port = (*first)->port()}, registry),
+  EXPECT_THAT(MetricsServer::Start({.port = (*first)->port()}, registry, statistics),
               StatusIs(absl::StatusCode::kUnavailable,
                        HasSubstr("127.0.0.1:" + std::to_string((*first)->port()))));
 }
 
 TEST(MetricsServer, APortOutOfRangeIsInvalid) {
   MetricsRegistry registry;
-  EXPECT_THAT(MetricsServer::Start({.port = 70000}, registry),
+  NoStatistics statistics;
+  EXPECT_THAT(MetricsServer::Start({.port = 70000}, registry, statistics),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("0..65535")));
 }
 
 TEST(MetricsServer, AHostThatIsNotOursIsAnError) {
   MetricsRegistry registry;
-  EXPECT_THAT(MetricsServer::Start({.host = "192.0.2.1", .port = 0}, registry),
+  NoStatistics statistics;
+  EXPECT_THAT(MetricsServer::Start({.host = "192.0.2.1", .port = 0}, registry, statistics),
               StatusIs(absl::StatusCode::kUnavailable, HasSubstr("192.0.2.1")));
 }
 

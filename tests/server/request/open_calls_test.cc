@@ -13,21 +13,25 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-// Counts how often it was ended.
+// Counts how often it was ended, and drained.
 class CountingCall final : public OpenCall {
  public:
-  explicit CountingCall(std::atomic<int>* ended) : ended_(ended) {}
+  CountingCall(std::atomic<int>* ended, std::atomic<int>* drained)
+      : ended_(ended), drained_(drained) {}
   void End(const absl::Status&) override { ++*ended_; }
+  void Drain() override { ++*drained_; }
 
  private:
   std::atomic<int>* ended_;
+  std::atomic<int>* drained_;
 };
 
 class OpenCallsTest : public ::testing::Test {
  protected:
-  std::shared_ptr<OpenCall> Call() { return std::make_shared<CountingCall>(&ended_); }
+  std::shared_ptr<OpenCall> Call() { return std::make_shared<CountingCall>(&ended_, &drained_); }
 
   std::atomic<int> ended_{0};
+  std::atomic<int> drained_{0};
   OpenCalls calls_;
 };
 
@@ -69,6 +73,14 @@ TEST_F(OpenCallsTest, EndsEveryOpenCall) {
   calls_.Remove(first.get());
   calls_.EndAll(absl::UnavailableError("bye"));
   EXPECT_EQ(ended_, 1);
+}
+
+TEST_F(OpenCallsTest, DrainsEveryOpenCallWhenItCloses) {
+  ASSERT_TRUE(calls_.Add(Call()));
+  ASSERT_TRUE(calls_.Add(Call()));
+  calls_.Close();
+  EXPECT_EQ(drained_, 2);
+  EXPECT_EQ(ended_, 0);
 }
 
 TEST_F(OpenCallsTest, LosesNoCallBetweenThreads) {

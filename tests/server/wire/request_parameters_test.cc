@@ -103,6 +103,15 @@ TEST(ReadRequestParametersTest, RefusesWrongKinds) {
   }
 }
 
+TEST(ReadTimingWishTest, IsABoolThatMayBeAbsent) {
+  ParameterMap parameters;
+  EXPECT_FALSE(ReadTimingWish(parameters).value());
+  parameters["reprise_timing"].set_bool_param(true);
+  EXPECT_TRUE(ReadTimingWish(parameters).value());
+  parameters["reprise_timing"].set_int64_param(1);
+  EXPECT_THAT(ReadTimingWish(parameters).status(), StatusIs(kInvalid, HasSubstr("reprise_timing")));
+}
+
 TEST(ReadRequestParametersTest, RefusesNegativeNumbers) {
   for (const char* key : {"priority", "timeout"}) {
     SCOPED_TRACE(key);
