@@ -162,12 +162,12 @@ absl::StatusOr<std::unique_ptr<Server>> OpenPorts(const ServerOptions& options,
                                .log = server->log_control,
                                .alive = [core = server->core.get()] { return core->Alive(); }},
                               server->security->guards()));
-  if (config::OpensHttp(options)) {
-    REPRISE_ASSIGN_OR_RETURN(server->http_server,
-                             http::HttpServer::Start(
-                                 config::HttpOptions(options), *server->core, *server->observer,
-                                 [core = server->core.get()] { return core->Alive(); },
-                                 server->security->guards().access));
+  if (!options.no_http) {
+    REPRISE_ASSIGN_OR_RETURN(
+        server->http_server,
+        http::HttpServer::Start(
+            config::HttpOptions(options), *server->core, *server->observer,
+            [core = server->core.get()] { return core->Alive(); }, server->security->guards()));
   }
   LogListening(options, *server);
   return server;

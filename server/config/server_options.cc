@@ -43,15 +43,11 @@ http::HttpServerOptions HttpOptions(const ServerOptions& options) {
   return http;
 }
 
-bool OpensHttp(const ServerOptions& options) {
-  return !options.no_http && !options.security.tls.enabled();
-}
-
 absl::Status Validate(const ServerOptions& options) {
   REPRISE_RETURN_IF_ERROR(repository::Validate(options.repository.defaults));
   REPRISE_RETURN_IF_ERROR(repository::Validate(options.core));
   REPRISE_RETURN_IF_ERROR(grpc::Validate(GrpcOptions(options)));
-  return OpensHttp(options) ? http::Validate(HttpOptions(options)) : absl::OkStatus();
+  return options.no_http ? absl::OkStatus() : http::Validate(HttpOptions(options));
 }
 
 }  // namespace reprise::server::config

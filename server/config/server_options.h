@@ -58,8 +58,6 @@ absl::StatusOr<std::optional<int>> ParseHealthPort(std::string_view text);
 // `options.http`, with the host, the message limits and the caller's key of `options.grpc`: one
 // flag sets each of them for both.
 http::HttpServerOptions HttpOptions(const ServerOptions& options);
-// Whether there is a port for HTTP. Not beside TLS: HTTP would be a way around it.
-bool OpensHttp(const ServerOptions& options);
 
 // InvalidArgument names the first option out of range, and the range.
 absl::Status Validate(const ServerOptions& options);

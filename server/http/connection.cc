@@ -12,6 +12,7 @@
 #include "boost/beast/http/status.hpp"
 #include "engine/check.h"
 #include "server/http/service.h"
+#include "server/http/tls_contexts.h"
 
 namespace reprise::server::http {
 namespace {
@@ -34,13 +35,26 @@ constexpr absl::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
 
 // What differs from stream to stream.
 tcp::socket& Socket(tcp::socket& stream) { return stream; }
+tcp::socket& Socket(TlsStream& stream) { return stream.next_layer(); }
+
 template <typename Done>
 void Open(tcp::socket&, Done done) {
   done(error_code());
 }
-void EndSending(tcp::socket& stream) {
+template <typename Done>
+void Open(TlsStream& stream, Done done) {
+  stream.async_handshake(asio::ssl::stream_base::server, std::move(done));
+}
+
+// `owner` keeps the stream alive while its end is being told.
+template <typename Owner>
+void EndSending(tcp::socket& stream, const Owner&) {
   error_code ignored;
   stream.shutdown(tcp::socket::shutdown_send, ignored);
+}
+template <typename Owner>
+void EndSending(TlsStream& stream, Owner owner) {
+  stream.async_shutdown([owner = std::move(owner)](error_code) {});
 }
 
 std::string Text(boost::beast::string_view text) { return std::string(text.data(), text.size()); }
@@ -402,7 +416,7 @@ void Connection<Stream>::Linger() {
   if (gone_ || ending_) return Close();
   phase_ = Phase::kLingering;
   pending_.clear();
-  EndSending(stream_);
+  EndSending(stream_, this->shared_from_this());
   Await(std::chrono::steady_clock::now() + kLinger);
   Advance();
 }
@@ -455,5 +469,6 @@ void Connection<Stream>::AwaitForever() {
 }
 
 template class Connection<tcp::socket>;
+template class Connection<TlsStream>;
 
 }  // namespace reprise::server::http

@@ -45,7 +45,7 @@ absl::Status Validate(const HttpServerOptions& options) {
 class HttpServer::Impl {
  public:
   Impl(const HttpServerOptions& options, ServingCore& core, Observer& observer,
-       std::function<bool()> alive, const security::AccessControl* access)
+       std::function<bool()> alive, const security::PortGuards& guards)
       : io_(options.threads),
         service_{.core = core,
                  .observer = observer,
@@ -56,12 +56,14 @@ class HttpServer::Impl {
                  .io_timeout = options.io_timeout,
                  .client_key_header = options.client_key_header,
                  .alive = std::move(alive),
-                 .access = access,
-                 .bodies = BodyBudget(options.body_memory_bytes)} {}
+                 .access = guards.access,
+                 .bodies = BodyBudget(options.body_memory_bytes)},
+        certificates_(guards.certificates) {}
 
   absl::Status Open(const HttpServerOptions& options) {
-    REPRISE_ASSIGN_OR_RETURN(listener_, Listener::Open(options.host, options.port,
-                                                       options.max_connections, service_, io_));
+    REPRISE_ASSIGN_OR_RETURN(listener_,
+                             Listener::Open(options.host, options.port, options.max_connections,
+                                            certificates_, service_, io_));
     listener_->Start();
     for (int i = 0; i < options.threads; ++i) threads_.emplace_back([this] { io_.run(); });
     return absl::OkStatus();
@@ -93,15 +95,17 @@ class HttpServer::Impl {
   boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_{
       io_.get_executor()};
   ServiceContext service_;
+  const security::CertificateStore* const certificates_;  // null: no TLS
   std::shared_ptr<Listener> listener_;
   std::vector<std::thread> threads_;
 };
 
-absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Start(
-    const HttpServerOptions& options, ServingCore& core, Observer& observer,
-    std::function<bool()> alive, const security::AccessControl* access) {
+absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Start(const HttpServerOptions& options,
+                                                              ServingCore& core, Observer& observer,
+                                                              std::function<bool()> alive,
+                                                              const security::PortGuards& guards) {
   REPRISE_RETURN_IF_ERROR(Validate(options));
-  auto impl = std::make_unique<Impl>(options, core, observer, std::move(alive), access);
+  auto impl = std::make_unique<Impl>(options, core, observer, std::move(alive), guards);
   REPRISE_RETURN_IF_ERROR(impl->Open(options));
   return std::unique_ptr<HttpServer>(new HttpServer(std::move(impl)));
 }

@@ -12,7 +12,7 @@
 #include "absl/status/statusor.h"
 #include "server/request/observer.h"
 #include "server/request/serving_core.h"
-#include "server/security/access_control.h"
+#include "server/security/security.h"
 
 namespace reprise::server::http {
 
@@ -44,14 +44,12 @@ absl::Status Validate(const HttpServerOptions& options);
 class HttpServer {
  public:
   // Opens the port. `core` and `observer` outlive the server, and the core calls back no more once
-  // the destructor has begun. `alive` is what liveness reports; it must not block. `access`, null
-  // where everybody may ask for everything, outlives the server. InvalidArgument
-  // for options out of range; FailedPrecondition when the address cannot be had, for example
-  // because another process has the port.
+  // the destructor has begun. `alive` is what liveness reports; it must not block. `guards` outlive
+  // the server too. InvalidArgument for options out of range; FailedPrecondition when the address
+  // cannot be had, for example because another process has the port.
   static absl::StatusOr<std::unique_ptr<HttpServer>> Start(
       const HttpServerOptions& options, ServingCore& core, Observer& observer,
-      std::function<bool()> alive = [] { return true; },
-      const security::AccessControl* access = nullptr);
+      std::function<bool()> alive = [] { return true; }, const security::PortGuards& guards = {});
   ~HttpServer();  // Shutdown without waiting, unless that has happened
   HttpServer(const HttpServer&) = delete;
   HttpServer& operator=(const HttpServer&) = delete;

@@ -70,9 +70,10 @@ error_code OpenAcceptor(const std::string& host, int port, asio::io_context& io,
 
 absl::StatusOr<std::shared_ptr<Listener>> Listener::Open(const std::string& host, int port,
                                                          int max_connections,
+                                                         const security::CertificateStore* tls,
                                                          ServiceContext& service,
                                                          asio::io_context& io) {
-  const std::shared_ptr<Listener> listener(new Listener(max_connections, service, io));
+  const std::shared_ptr<Listener> listener(new Listener(max_connections, tls, service, io));
   if (const error_code error = OpenAcceptor(host, port, io, &listener->acceptor_); error) {
     return absl::FailedPreconditionError(absl::StrCat(
         "cannot listen on ", HostAndPort(host, port), " for HTTP (", error.message(),
@@ -84,12 +85,15 @@ absl::StatusOr<std::shared_ptr<Listener>> Listener::Open(const std::string& host
   return listener;
 }
 
-Listener::Listener(int max_connections, ServiceContext& service, asio::io_context& io)
+Listener::Listener(int max_connections, const security::CertificateStore* tls,
+                   ServiceContext& service, asio::io_context& io)
     : max_connections_(max_connections),
       service_(service),
       io_(io),
       acceptor_(asio::make_strand(io)),
-      pause_(acceptor_.get_executor()) {}
+      pause_(acceptor_.get_executor()) {
+  if (tls != nullptr) tls_.emplace(*tls);
+}
 
 void Listener::Start() {
   asio::post(acceptor_.get_executor(), [self = shared_from_this()] { self->Accept(); });
@@ -117,13 +121,21 @@ void Listener::OnAccept(error_code error, tcp::socket socket) {
   // Most likely the process has no file descriptor left; one will be closed.
   if (error) return AcceptLater();
   if (service_.open_connections.load() >= max_connections_) {
-    TurnAway(std::move(socket));
+    // A client that waits for TLS could not read why.
+    if (!tls_.has_value()) TurnAway(std::move(socket));
     return Accept();
   }
   error_code ignored;
   socket.set_option(tcp::no_delay(true), ignored);
   std::string peer = PeerOf(socket);
-  std::make_shared<Connection<tcp::socket>>(service_, std::move(socket), std::move(peer))->Start();
+  if (!tls_.has_value()) {
+    std::make_shared<Connection<tcp::socket>>(service_, std::move(socket), std::move(peer))
+        ->Start();
+  } else if (asio::ssl::context* context = tls_->Current()) {
+    std::make_shared<Connection<TlsStream>>(service_, TlsStream(std::move(socket), *context),
+                                            std::move(peer))
+        ->Start();
+  }
   Accept();
 }
 

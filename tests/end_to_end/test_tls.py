@@ -88,6 +88,19 @@ def test_tritonclient_infers_over_tls(tls_server, certificates):
     client.close()
 
 
+def test_grpcurl_asks_over_tls(mutual_server, certificates, deps):
+    def services(*options):
+        done = subprocess.run(
+            [deps / "bin" / "grpcurl", *options, f"localhost:{mutual_server.grpc_port}", "list"],
+            cwd=certificates, capture_output=True, text=True, timeout=60,
+        )
+        return done.stdout.split()
+
+    assert "reprise.v1.Reprise" in services("-cacert", "ca.crt", "-cert", "client.crt", "-key", "client.key")
+    assert services("-connect-timeout", "2", "-cacert", "ca.crt") == []
+    assert services("-connect-timeout", "2", "-plaintext") == []
+
+
 def test_a_client_in_the_clear_gets_nothing(tls_server):
     assert infer(tls_server, None) == grpc.StatusCode.UNAVAILABLE
 
@@ -180,7 +193,10 @@ def plain_attempts(port):
 
 def test_no_port_answers_inference_metadata_or_control_in_the_clear(tls_server):
     ports = {port for _, port in listening_sockets(tls_server.process_id)}
-    assert {tls_server.grpc_port, tls_server.metrics_port, tls_server.health_port} <= ports
+    expected = {
+        tls_server.grpc_port, tls_server.http_port, tls_server.metrics_port, tls_server.health_port
+    }
+    assert ports == expected
     assert {port: plain_attempts(port) for port in ports} == {port: [] for port in ports}
 
 
@@ -199,7 +215,8 @@ def test_without_tls_there_is_a_health_port_only_when_asked_for(start_server, ti
     plain = start_server(tiny_repository).await_listening()
     asked = start_server(tiny_repository, "--health-port", 0).await_listening()
     assert plain.health_port is None
-    assert len(listening_sockets(plain.process_id)) == 2
+    ports = {port for _, port in listening_sockets(plain.process_id)}
+    assert ports == {plain.grpc_port, plain.http_port, plain.metrics_port}
     assert ("127.0.0.1", asked.health_port) in {
         (str(address), port) for address, port in listening_sockets(asked.process_id)
     }

@@ -150,8 +150,8 @@ TEST(HttpServerAccessTest, AClosedGroupIsRefusedBeforeItsBodyIsRead) {
   const security::AccessControl access(rules);
   HttpServerOptions options;
   options.port = 0;
-  auto server = HttpServer::Start(
-      options, core, observer, [] { return true; }, &access);
+  auto server = HttpServer::Start(options, core, observer, [] { return true; },
+                                  {.certificates = nullptr, .access = &access});
   ASSERT_THAT(server, reprise::testing::IsOk());
   RawClient client((*server)->port());
   client.Send("POST /v2/models/demo/infer HTTP/1.1\r\nHost: h\r\nContent-Length: 500\r\n\r\n");
