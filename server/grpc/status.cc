@@ -57,7 +57,7 @@ v1::RefusalReason WireReason(RefusalReason refusal) {
     info.set_domain("reprise");
     details.add_details()->PackFrom(info);
   }
-  if (const auto delay = wire::RetryDelay(status.code(), refusal)) {
+  if (const auto delay = wire::RetryDelay(status, refusal)) {
     google::rpc::RetryInfo retry;
     retry.mutable_retry_delay()->set_seconds(delay->count() / 1000);
     retry.mutable_retry_delay()->set_nanos(static_cast<int>(delay->count() % 1000) * 1'000'000);

@@ -71,6 +71,7 @@ ModelSeries::ModelSeries(MetricsRegistry& registry, std::string model, std::stri
       queue_duration_(registry.Histogram(catalogue::kQueueDurationSeconds, {model_, version_})),
       deadline_slack_(registry.Histogram(catalogue::kDeadlineSlackSeconds, {model_, version_})),
       engine_phase_seconds_(Counters<engine::kNumPhases>(catalogue::kEnginePhaseSecondsTotal)),
+      predicted_wait_(registry.Gauge(catalogue::kPredictedWaitSeconds, {model_, version_})),
       queue_{&registry.Gauge(catalogue::kQueueRequests, {model_, version_}),
              &registry.Gauge(catalogue::kQueueRows, {model_, version_}),
              &registry.Gauge(catalogue::kQueueTokens, {model_, version_}),
@@ -132,6 +133,7 @@ void ModelSeries::Batch(const BatchOutcome& outcome) {
   batch_closed_[static_cast<std::size_t>(outcome.closed)]->Increment();
   phase_duration_[kForm]->Observe(Seconds(outcome.form));
   phase_duration_[kCompute]->Observe(Seconds(outcome.compute));
+  predicted_wait_.Set(Seconds(outcome.predicted_wait));
   busy_seconds_.Increment(Seconds(outcome.compute));
   if (outcome.report != nullptr) Report(*outcome.report);
 }

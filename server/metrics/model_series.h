@@ -35,7 +35,7 @@ class ModelSeries {
  private:
   enum Phase { kDecode, kTokenize, kQueue, kForm, kCompute, kEncode, kNumPhases };
   static constexpr int kNumRefusals = 10;      // RefusalReason without kNone
-  static constexpr int kNumCloseReasons = 6;   // BatchCloseReason
+  static constexpr int kNumCloseReasons = 8;   // BatchCloseReason
   static constexpr int kNumQueueMeasures = 5;  // fields of QueueDepth
 
   LabelValues With(std::string_view value) const;
@@ -55,6 +55,7 @@ class ModelSeries {
   prometheus::Histogram& deadline_slack_;
   std::array<prometheus::Histogram*, kNumPhases> phase_duration_;
   std::array<prometheus::Counter*, engine::kNumPhases> engine_phase_seconds_;
+  prometheus::Gauge& predicted_wait_;
   std::array<prometheus::Gauge*, kNumQueueMeasures> queue_;
   std::array<prometheus::Gauge*, kNumQueueMeasures> queue_limit_;
   prometheus::Gauge& inflight_;

@@ -39,7 +39,16 @@ struct InferenceOutcome {
   bool has_deadline = false;
 };
 
-enum class BatchCloseReason : std::uint8_t { kTokens, kRows, kScores, kDelay, kIdle, kDrain };
+enum class BatchCloseReason : std::uint8_t {
+  kTokens,
+  kRows,
+  kScores,
+  kDeadline,  // one more would have made a member late
+  kCost,      // one more would have cost the members more than a batch of its own costs all
+  kDelay,
+  kIdle,
+  kDrain
+};
 
 struct BatchOutcome {
   std::string_view model;
@@ -50,6 +59,8 @@ struct BatchOutcome {
   BatchCloseReason closed = BatchCloseReason::kIdle;
   std::chrono::nanoseconds form{0};  // gathering the batch
   std::chrono::nanoseconds compute{0};
+  // Predicted for a request that comes when this batch is done; zero while nothing was measured.
+  std::chrono::nanoseconds predicted_wait{0};
   const engine::ExecutionReport* report =
       nullptr;  // null when the engine failed; valid during the call
 };

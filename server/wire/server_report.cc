@@ -8,7 +8,8 @@
 namespace reprise::server::wire {
 namespace {
 
-constexpr std::string_view kExtensions[] = {"classification", "model_configuration"};
+constexpr std::string_view kExtensions[] = {"classification", "model_configuration",
+                                            "schedule_policy"};
 
 std::string_view StateName(ModelState state) {
   switch (state) {

@@ -62,7 +62,8 @@ TEST_F(InferenceServiceTest, MetadataListsOnlyWhatWorks) {
   ASSERT_TRUE(inference_->ServerMetadata(&context, {}, &response).ok());
   EXPECT_EQ(response.name(), "reprise");
   EXPECT_FALSE(response.version().empty());
-  EXPECT_THAT(response.extensions(), ElementsAre("classification", "model_configuration"));
+  EXPECT_THAT(response.extensions(),
+              ElementsAre("classification", "model_configuration", "schedule_policy"));
 }
 
 TEST_F(InferenceServiceTest, DescribesAModelTwice) {
