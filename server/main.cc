@@ -10,6 +10,7 @@
 #include "server/commands/health.h"
 #include "server/commands/inspect.h"
 #include "server/commands/serve.h"
+#include "server/commands/simulate.h"
 #include "server/commands/token.h"
 #include "server/config/build_info.h"
 
@@ -29,6 +30,7 @@ int main(int argc, char** argv) {
   commands::AddInspectCommand(app, &exit_status);
   commands::AddGoldenCommand(app, &exit_status);
   commands::AddHealthCommand(app, &exit_status);
+  commands::AddSimulateCommand(app, &exit_status);
   commands::AddTokenCommand(app, &exit_status);
   try {
     app.parse(argc, argv);

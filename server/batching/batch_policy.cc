@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <optional>
 
+#include "server/batching/service_order.h"
+
 namespace reprise::server::batching {
 namespace {
 
@@ -10,11 +12,17 @@ using TimePoint = SteadyClock::time_point;
 
 // While all that is queued fits, no limit closes the batch.
 constexpr BatchCloseReason kNotFull = BatchCloseReason::kIdle;
+// Delays that nobody notices: less than batches differ by.
+constexpr std::chrono::microseconds kUnnoticed{100};
+// Requests that one decision looks at in vain. Bounds its time however many wait.
+constexpr int kMostPassed = 64;
 
 // A batch that is being filled, with the reason why something did not fit.
 class Filling {
  public:
-  explicit Filling(const BatchLimits& limits) : limits_(limits) {}
+  // `waiting` requests in all. Without `times` the limits are all that matters.
+  Filling(std::size_t waiting, const BatchLimits& limits, const BatchTimes* times, TimePoint now)
+      : limits_(limits), times_(times), now_(now), waiting_(static_cast<std::int64_t>(waiting)) {}
 
   // Takes `item` if it fits beside what is there; anything fits an empty batch.
   bool Take(const QueuedItem& item) {
@@ -25,98 +33,124 @@ class Filling {
       }
     }
     ++requests_;
+    --waiting_;
     rows_ += item.rows;
     tokens_ += item.tokens;
     score_bytes_ += item.score_bytes;
+    oldest_ = std::min(oldest_, item.queued);
+    // What will be late anyhow must not keep the batch small.
+    if (Finish(tokens_) <= item.deadline) finish_by_ = std::min(finish_by_, item.deadline);
     if (rows_ >= limits_.max_rows) full_by_ = BatchCloseReason::kRows;
     if (tokens_ >= limits_.max_tokens) full_by_ = BatchCloseReason::kTokens;
     return true;
   }
 
+  // Even alone it would be late.
+  bool Hopeless(const QueuedItem& item) const {
+    return times_ != nullptr && item.deadline < now_ + Time(item.tokens);
+  }
   // Not even one token more would fit.
   bool no_room() const { return rows_ >= limits_.max_rows || tokens_ >= limits_.max_tokens; }
+  bool empty() const { return requests_ == 0; }
   BatchCloseReason full_by() const { return full_by_; }
+  std::int64_t tokens() const { return tokens_; }
+  TimePoint oldest() const { return oldest_; }
+  // The last moment at which the batch can start with every member in time.
+  TimePoint start_by() const {
+    return finish_by_ == TimePoint::max() ? finish_by_ : finish_by_ - (Finish(tokens_) - now_);
+  }
 
  private:
   BatchCloseReason Excess(const QueuedItem& item) const {
     if (tokens_ + item.tokens > limits_.max_tokens) return BatchCloseReason::kTokens;
     if (rows_ + item.rows > limits_.max_rows) return BatchCloseReason::kRows;
     if (score_bytes_ + item.score_bytes > limits_.max_score_bytes) return BatchCloseReason::kScores;
+    if (times_ == nullptr) return kNotFull;
+    if (Finish(tokens_ + item.tokens) > finish_by_) return BatchCloseReason::kDeadline;
+    if (CostsMoreThanItSaves(item.tokens)) return BatchCloseReason::kCost;
     return kNotFull;
+  }
+  bool CostsMoreThanItSaves(std::int64_t tokens) const {
+    const std::chrono::nanoseconds delay = Time(tokens_ + tokens) - Time(tokens_);
+    // What two batches take more than one.
+    const std::chrono::nanoseconds saved = Time(tokens) - delay;
+    return delay > kUnnoticed && delay * requests_ > saved * waiting_;
+  }
+  std::chrono::nanoseconds Time(std::int64_t tokens) const {
+    return times_->Predict(tokens).value();
+  }
+  TimePoint Finish(std::int64_t tokens) const {
+    return times_ == nullptr ? now_ : now_ + times_->PredictWithMargin(tokens).value();
   }
 
   const BatchLimits& limits_;
+  const BatchTimes* const times_;
+  const TimePoint now_;
+  std::int64_t waiting_;  // those that have not joined
   std::int64_t requests_ = 0;
   std::int64_t rows_ = 0;
   std::int64_t tokens_ = 0;
   std::int64_t score_bytes_ = 0;
+  TimePoint oldest_ = TimePoint::max();
+  TimePoint finish_by_ = TimePoint::max();
   BatchCloseReason full_by_ = kNotFull;
 };
 
-bool Abandoned(const QueuedItem& item, TimePoint now) {
-  return item.cancelled || item.deadline <= now;
-}
-
-// Removes from `decision` what is expired or cancelled; the queueing time of the oldest other
-// request, or nothing when there is none.
-std::optional<TimePoint> Sweep(const QueueSnapshot& queue, TimePoint now, BatchDecision* decision) {
-  std::optional<TimePoint> oldest;
-  for (std::size_t i = 0; i < queue.items.size(); ++i) {
-    const QueuedItem& item = queue.items[i];
-    if (Abandoned(item, now)) {
-      decision->abandoned.push_back(i);
-      continue;
-    }
-    decision->look_again = std::min(decision->look_again, item.deadline);
-    oldest = oldest ? std::min(*oldest, item.queued) : item.queued;
-  }
-  return oldest;
-}
-
-// Fills decision->batch in order; the limit that it is full by, or kNotFull.
-BatchCloseReason Fill(const QueueSnapshot& queue, const BatchLimits& limits, TimePoint now,
-                      BatchDecision* decision) {
-  Filling filling(limits);
-  for (std::size_t i = 0; i < queue.items.size() && !filling.no_room(); ++i) {
-    const QueuedItem& item = queue.items[i];
-    if (Abandoned(item, now)) continue;
-    if (filling.Take(item)) {
-      decision->batch.push_back(i);
-    } else if (item.overtaken >= limits.max_overtakes) {
+// Fills `filling` and the decision's lists in the order of service.
+void Fill(const WaitingLine& line, int max_overtakes, Filling* filling, BatchDecision* decision) {
+  ServiceOrder order(line);
+  std::size_t overtaken = 0;  // those in decision->overtaken with a later one in the batch
+  int passed = 0;
+  while (!filling->no_room() && passed < kMostPassed) {
+    const QueuedItem* item = order.Next();
+    if (item == nullptr) break;
+    if (filling->Hopeless(*item)) {
+      ++passed;
+    } else if (filling->Take(*item)) {
+      order.Take();
+      decision->batch.push_back(item->id);
+      overtaken = decision->overtaken.size();
+    } else if (item->overtaken >= max_overtakes) {
       break;
     } else {
-      decision->overtaken.push_back(i);
+      ++passed;
+      decision->overtaken.push_back(item->id);
     }
   }
-  while (!decision->overtaken.empty() && decision->overtaken.back() > decision->batch.back()) {
-    decision->overtaken.pop_back();
-  }
-  return filling.full_by();
+  decision->overtaken.resize(overtaken);
+  decision->rounds = order.Rounds();
+  decision->tokens = filling->tokens();
+  decision->closed = filling->full_by();
 }
 
 }  // namespace
 
-TimePoint OrderKey(const QueuedItem& item, std::chrono::nanoseconds horizon) {
-  return std::min(item.deadline, item.queued + horizon);
-}
-
 BatchDecision DecideBatch(const QueueSnapshot& queue, const BatchLimits& limits, TimePoint now) {
+  if (queue.line.empty() || queue.idle_executors == 0) return {};
+  const BatchTimes* times = queue.times != nullptr && !queue.times->empty() ? queue.times : nullptr;
   BatchDecision decision;
-  const std::optional<TimePoint> oldest = Sweep(queue, now, &decision);
-  if (!oldest || queue.idle_executors == 0) return decision;
-
-  decision.closed = Fill(queue, limits, now, &decision);
+  Filling filling(queue.line.size(), limits, times, now);
+  Fill(queue.line, limits.max_overtakes, &filling, &decision);
+  if (filling.empty()) {
+    // Nothing but hopeless requests: better run than idle, for predictions can be wrong.
+    Filling any(queue.line.size(), limits, nullptr, now);
+    Fill(queue.line, limits.max_overtakes, &any, &decision);
+    if (decision.closed == kNotFull) decision.closed = BatchCloseReason::kIdle;
+    return decision;
+  }
   if (decision.closed != kNotFull) return decision;
+  const TimePoint due = filling.oldest() + limits.max_delay;
   if (queue.draining) {
     decision.closed = BatchCloseReason::kDrain;
   } else if (limits.max_delay.count() == 0) {
     decision.closed = BatchCloseReason::kIdle;
-  } else if (now - *oldest >= limits.max_delay) {
+  } else if (due <= now) {
     decision.closed = BatchCloseReason::kDelay;
+  } else if (filling.start_by() <= now) {
+    decision.closed = BatchCloseReason::kDeadline;
   } else {
-    decision.batch.clear();
-    decision.overtaken.clear();
-    decision.look_again = std::min(decision.look_again, *oldest + limits.max_delay);
+    decision = {};
+    decision.look_again = std::min(due, filling.start_by());
   }
   return decision;
 }

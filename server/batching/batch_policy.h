@@ -3,29 +3,14 @@
 #pragma once
 
 #include <chrono>
-#include <cstddef>
 #include <cstdint>
-#include <span>
 #include <vector>
 
+#include "server/batching/batch_times.h"
+#include "server/batching/waiting_line.h"
 #include "server/request/observer.h"
 
 namespace reprise::server::batching {
-
-// What the policy sees of one request.
-struct QueuedItem {
-  std::int64_t rows = 0;
-  std::int64_t tokens = 0;
-  std::int64_t score_bytes = 0;
-  SteadyClock::time_point queued;
-  SteadyClock::time_point deadline = SteadyClock::time_point::max();
-  bool cancelled = false;
-  int overtaken = 0;  // batches that took later requests and not this one
-};
-
-// Earliest deadline first, where a request without one, or with a far one, counts as if it had
-// `horizon` from the time it was queued. Requests with the same key keep the order they came in.
-SteadyClock::time_point OrderKey(const QueuedItem& item, std::chrono::nanoseconds horizon);
 
 struct BatchLimits {
   std::int64_t max_rows = 0;
@@ -36,25 +21,31 @@ struct BatchLimits {
 };
 
 struct QueueSnapshot {
-  std::span<const QueuedItem> items;  // by ascending OrderKey
+  const WaitingLine& line;  // without requests whose deadline has come
   int idle_executors = 0;
-  bool draining = false;  // nothing will follow: waiting for company is pointless
+  bool draining = false;              // nothing will follow: waiting for company is pointless
+  const BatchTimes* times = nullptr;  // null: nothing is predicted
 };
 
-// Indices into QueueSnapshot::items, each ascending and in at most one of `abandoned` and `batch`.
 struct BatchDecision {
-  std::vector<std::size_t> abandoned;  // expired or cancelled: answer them, never run them
-  std::vector<std::size_t> batch;      // empty: nothing to run now
-  std::vector<std::size_t> overtaken;  // stayed behind while a later one is in `batch`
+  std::vector<ItemId> batch;      // in the order of service; empty: nothing to run now
+  std::vector<ItemId> overtaken;  // stayed behind while a later one is in `batch`
+  std::vector<Round> rounds;      // to apply to the line, before `batch` is removed from it
+  std::int64_t tokens = 0;        // of `batch`
   BatchCloseReason closed = BatchCloseReason::kIdle;  // why `batch` has no more in it
   // When to decide again if nothing changes before; max(): only a change can matter.
   SteadyClock::time_point look_again = SteadyClock::time_point::max();
 };
 
-// A batch closes when it is full by any limit, or else, with an executor idle, when its oldest
-// request has waited max_delay, or when the queue drains. Requests are never split. One that does
-// not fit is passed over at most max_overtakes times; then nothing joins before it. A request that
-// exceeds a limit alone is run alone.
+// Takes requests in the order of ServiceOrder while they fit: within the limits; without making a
+// member late that could be in time; and without costing more than they save, as a long request may
+// among short ones: the time it adds, for each member, against what a batch of its own adds, for
+// everybody who waits. So batches grow with the queue. A batch closes when something does not fit,
+// or else, with an executor idle, when its oldest request has waited max_delay or a member can wait
+// no longer, or when the queue drains. Requests are never split. One that does not fit is passed
+// over at most max_overtakes times; then nothing joins before it. A request that exceeds a limit
+// alone is run alone. One that cannot be in time any more even alone is taken only when there is no
+// other.
 BatchDecision DecideBatch(const QueueSnapshot& queue, const BatchLimits& limits,
                           SteadyClock::time_point now);
 

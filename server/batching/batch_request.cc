@@ -6,6 +6,7 @@ namespace reprise::server::batching {
 
 void Answer(std::unique_ptr<BatchRequest> request, absl::StatusOr<InferenceReply> reply,
             RefusalReason reason) {
+  request->request->cancellation->StopListening();
   // A request that nobody runs any more is out of the queue before its caller hears of it.
   request->ticket.LeaveQueue();
   request->request->done(std::move(reply), reason);

@@ -36,6 +36,11 @@ absl::Status Validate(const BatchingOptions& options) {
   REPRISE_RETURN_IF_ERROR(
       CheckRange("ordering_horizon_ms", o.ordering_horizon.count(), 0, 3600000));
   REPRISE_RETURN_IF_ERROR(CheckRange("max_overtakes", o.max_overtakes, 0, 1000000));
+  REPRISE_RETURN_IF_ERROR(CheckRange("queue_timeout_ms", o.queue_timeout.count(), 0, 3600000));
+  REPRISE_RETURN_IF_ERROR(CheckRange("priority_levels", o.priority_levels, 1, 16));
+  REPRISE_RETURN_IF_ERROR(CheckRange("default_priority", o.default_priority, 1, o.priority_levels));
+  REPRISE_RETURN_IF_ERROR(CheckRange("priority_ageing_ms", o.priority_ageing.count(), 1, 3600000));
+  REPRISE_RETURN_IF_ERROR(CheckRange("max_client_keys", o.max_client_keys, 1, 65536));
   REPRISE_RETURN_IF_ERROR(
       CheckHoldsOne("max_queue_rows", o.max_queue_rows, "max_batch_size", o.max_batch_size));
   return CheckHoldsOne("max_queue_tokens", o.max_queue_tokens, "max_batch_tokens",

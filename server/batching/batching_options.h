@@ -37,6 +37,25 @@ struct BatchingOptions {
   // How often a request that does not fit may see later ones join a batch before it. >= 0.
   int max_overtakes = 8;
 
+  // A request that brings no deadline, or a later one, has this long after its arrival. 0: none.
+  // 0 to 3600000 (1 h).
+  std::chrono::milliseconds queue_timeout{0};
+  // By the batch times measured so far: refuse at once a request that would be done only after its
+  // deadline, close a batch before it makes a member late, and leave out of it what would delay its
+  // members more than it spares those who wait. A request that finds an executor idle and nobody
+  // waiting is never refused.
+  bool prediction = true;
+
+  // Priorities that a request may ask for, 1 the highest. 1 to 16.
+  int priority_levels = 3;
+  // Of a request that asks for none, or for one that does not exist. 1 to priority_levels.
+  int default_priority = 2;
+  // After waiting this long a request counts as one priority higher, after twice this long as two:
+  // nothing waits for ever. 1 to 3600000 (1 h).
+  std::chrono::milliseconds priority_ageing{1000};
+  // Clients that are told apart in the queue, where each in turn sends an eighth of a batch. Those
+  // who come when so many have requests waiting share one turn. 1 to 65536.
+  int max_client_keys = 1024;
   bool operator==(const BatchingOptions&) const = default;
 };
 

@@ -4,19 +4,39 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
 #include "engine/check.h"
 #include "server/batching/guarded_run.h"
 #include "server/pipeline/model_outputs.h"
+#include "server/request/retry_hint.h"
 #include "server/request/still_wanted.h"
 
 namespace reprise::server::batching {
 namespace {
 
-// A cancellation is a flag that nobody announces: while something is queued we look this often.
-constexpr std::chrono::milliseconds kCancellationPoll{10};
 constexpr std::chrono::seconds kHeartbeat{1};
 
 absl::Status ShuttingDown() { return absl::UnavailableError("the server is shutting down"); }
+
+absl::Status TooLate(std::chrono::nanoseconds late_by) {
+  return WithRetryHint(
+      absl::DeadlineExceededError(
+          absl::StrCat("refused at once: by the batch times measured so far the answer would come ",
+                       absl::FormatDuration(
+                           absl::FromChrono(std::chrono::ceil<std::chrono::milliseconds>(late_by))),
+                       " after the deadline. Try again later, or with a later deadline")),
+      late_by);
+}
+
+QueuedItem Summary(const BatchRequest& request, ItemId id) {
+  return {.id = id,
+          .rows = request.rows.rows(),
+          .tokens = request.rows.tokens(),
+          .score_bytes = request.score_bytes,
+          .queued = request.queued,
+          .deadline = request.request->deadline,
+          .priority = request.request->priority};
+}
 
 }  // namespace
 
@@ -27,27 +47,43 @@ Scheduler::Scheduler(SchedulerConfig config, std::vector<std::unique_ptr<BatchRu
       clock_(clock),
       observer_(observer),
       heartbeat_(clock.Now()),
-      queue_(config_.ordering_horizon) {
+      planner_(config_.rules, static_cast<int>(runners_.size()), config_.times) {
   REPRISE_CHECK(!runners_.empty());
-  for (const auto& runner : runners_) {
-    threads_.emplace_back([this, &runner = *runner] { Work(runner); });
+  for (int i = 0; i < static_cast<int>(runners_.size()); ++i) {
+    threads_.emplace_back([this, i] { Work(i); });
   }
-  threads_.emplace_back([this] { SweepWhileBusy(); });
+  threads_.emplace_back([this] { Sweep(); });
 }
 
 Scheduler::~Scheduler() { Shutdown(); }
 
 void Scheduler::Submit(std::unique_ptr<BatchRequest> request) {
+  const ItemId id = next_id_.fetch_add(1);
+  const QueuedItem item = Summary(*request, id);
+  // Before the lock, which the listener takes.
+  request->request->cancellation->Listen([this, id] { OnCancelled(id); });
+  absl::Status refused;
   {
     MutexLock lock(mutex_);
-    if (!stopping_) {
-      queue_.Insert(std::move(request));
-      // An idle worker sweeps as well; waking the other thread too would only cost.
-      (idle_workers_ > 0 ? work_ : sweep_).notify_one();
+    if (stopping_) {
+      refused = ShuttingDown();
+    } else if (const auto late_by =
+                   planner_.Enter(item, request->request->client_key, clock_.Now())) {
+      refused = TooLate(*late_by);
+    } else {
+      // The announcement may have come before there was anything to take out.
+      if (request->request->cancellation->cancelled()) cancelled_.push_back(id);
+      waiting_.emplace(id, std::move(request));
+      if (idle_workers_ > 0) {
+        work_.notify_one();
+      } else {
+        WakeSweeperLocked();
+      }
       return;
     }
   }
-  Answer(std::move(request), ShuttingDown(), RefusalReason::kDraining);
+  Answer(std::move(request), refused,
+         absl::IsUnavailable(refused) ? RefusalReason::kDraining : RefusalReason::kDeadline);
 }
 
 void Scheduler::Flush() {
@@ -62,7 +98,11 @@ void Scheduler::Shutdown() {
     MutexLock lock(mutex_);
     if (stopping_) return;
     stopping_ = true;
-    refused = queue_.TakeAll();
+    for (auto& [id, request] : waiting_) {
+      planner_.Remove(id);
+      refused.push_back(std::move(request));
+    }
+    waiting_.clear();
     work_.notify_all();
     sweep_.notify_all();
   }
@@ -71,59 +111,91 @@ void Scheduler::Shutdown() {
   for (std::thread& thread : threads_) thread.join();
 }
 
-// Takes out what DecideBatch says; the time to look again when that is nothing.
-SteadyClock::time_point Scheduler::TakeLocked(int idle_executors, Batch* batch) {
-  const SteadyClock::time_point now = clock_.Now();
-  const QueueSnapshot snapshot{queue_.Look(), idle_executors, draining_};
-  const BatchDecision decision = DecideBatch(snapshot, config_.limits, now);
-  queue_.CountOvertaken(decision.overtaken);
-  RequestQueue::Taken taken = queue_.Take(decision.batch, decision.abandoned);
-  batch->requests = std::move(taken.first);
-  batch->abandoned = std::move(taken.second);
-  batch->closed = decision.closed;
-  // Also a wait for nothing but a deadline far away.
-  return queue_.empty() ? SteadyClock::time_point::max()
-                        : std::min(decision.look_again, now + kCancellationPoll);
+std::chrono::nanoseconds Scheduler::PredictedRoom() const {
+  MutexLock lock(mutex_);
+  return planner_.PredictedRoom(clock_.Now());
 }
 
-bool Scheduler::NextBatch(Batch* batch) {
+void Scheduler::OnCancelled(ItemId id) {
   MutexLock lock(mutex_);
+  cancelled_.push_back(id);
+  sweep_.notify_one();
+}
+
+// Nobody else looks at deadlines while all workers are busy. A thread that is awake already, or
+// wakes early enough by itself, is left alone: under load that is nearly always so.
+void Scheduler::WakeSweeperLocked() {
+  if (!cancelled_.empty() || planner_.next_deadline() < next_sweep_) sweep_.notify_one();
+}
+
+Scheduler::BatchRequests Scheduler::TakeOutLocked(const std::vector<ItemId>& ids) {
+  BatchRequests requests;
+  requests.reserve(ids.size());
+  for (const ItemId id : ids) requests.push_back(std::move(waiting_.extract(id).mapped()));
+  return requests;
+}
+
+Scheduler::BatchRequests Scheduler::TakeAbandonedLocked() {
+  std::vector<ItemId> abandoned = planner_.TakeExpired(clock_.Now());
+  for (const ItemId id : std::exchange(cancelled_, {})) {
+    if (planner_.Remove(id)) abandoned.push_back(id);
+  }
+  return TakeOutLocked(abandoned);
+}
+
+bool Scheduler::NextBatch(int executor, Batch* batch) {
+  MutexLock lock(mutex_);
+  planner_.Finished(executor);
   ++idle_workers_;
   while (!stopping_) {
-    const SteadyClock::time_point look_again = TakeLocked(idle_workers_, batch);
+    batch->abandoned = TakeAbandonedLocked();
+    const SteadyClock::time_point now = clock_.Now();
+    const BatchDecision decision = planner_.TakeBatch(idle_workers_, draining_, now);
+    batch->requests = TakeOutLocked(decision.batch);
+    batch->tokens = decision.tokens;
+    batch->closed = decision.closed;
+    if (!batch->requests.empty()) planner_.Started(executor, decision.tokens, now);
     if (!batch->requests.empty() || !batch->abandoned.empty()) break;
-    clock_.WaitUntil(work_, lock, look_again);
+    clock_.WaitUntil(work_, lock, std::min(decision.look_again, planner_.next_deadline()));
   }
   --idle_workers_;
   // What is left is for another idle worker, or else only for the sweep.
-  if (!queue_.empty()) (idle_workers_ > 0 ? work_ : sweep_).notify_one();
-  return !stopping_ || !batch->requests.empty() || !batch->abandoned.empty();
+  if (!planner_.empty()) {
+    if (idle_workers_ > 0) {
+      work_.notify_one();
+    } else {
+      WakeSweeperLocked();
+    }
+  }
+  return !batch->requests.empty() || !batch->abandoned.empty() || !stopping_;
 }
 
-void Scheduler::Work(BatchRunner& runner) {
-  BatchBuffers buffers(config_.limits.max_rows, config_.limits.max_tokens);
+void Scheduler::Work(int executor) {
+  const BatchLimits& limits = config_.rules.limits;
+  BatchBuffers buffers(limits.max_rows, limits.max_tokens);
   Batch batch;
-  while (NextBatch(&batch)) {
+  while (NextBatch(executor, &batch)) {
     AnswerAbandoned(std::exchange(batch.abandoned, {}));
-    if (!batch.requests.empty()) Run(std::exchange(batch, {}), runner, &buffers);
+    if (!batch.requests.empty()) Run(std::exchange(batch, {}), executor, &buffers);
   }
 }
 
-void Scheduler::SweepWhileBusy() {
+void Scheduler::Sweep() {
   while (true) {
-    Batch batch;
+    BatchRequests abandoned;
     {
       MutexLock lock(mutex_);
       if (stopping_) return;
-      const SteadyClock::time_point look_again = TakeLocked(/*idle_executors=*/0, &batch);
+      abandoned = TakeAbandonedLocked();
       const SteadyClock::time_point now = clock_.Now();
       heartbeat_.store(now, std::memory_order_relaxed);
-      if (batch.abandoned.empty()) {
-        clock_.WaitUntil(sweep_, lock,
-                         std::min<SteadyClock::time_point>(look_again, now + kHeartbeat));
+      if (abandoned.empty()) {
+        next_sweep_ = std::min<SteadyClock::time_point>(planner_.next_deadline(), now + kHeartbeat);
+        clock_.WaitUntil(sweep_, lock, next_sweep_);
+        next_sweep_ = SteadyClock::time_point::min();
       }
     }
-    AnswerAbandoned(std::move(batch.abandoned));
+    AnswerAbandoned(std::move(abandoned));
   }
 }
 
@@ -135,7 +207,8 @@ void Scheduler::AnswerAbandoned(BatchRequests requests) const {
   }
 }
 
-void Scheduler::Run(Batch batch, BatchRunner& runner, BatchBuffers* buffers) {
+void Scheduler::Run(Batch batch, int executor, BatchBuffers* buffers) {
+  BatchRunner& runner = *runners_[executor];
   const std::int64_t number = ++batches_;
   const SteadyClock::time_point start = clock_.Now();
   engine::OutputSet wanted;
@@ -156,6 +229,11 @@ void Scheduler::Run(Batch batch, BatchRunner& runner, BatchBuffers* buffers) {
   const SteadyClock::time_point finished = clock_.Now();
   const std::chrono::nanoseconds compute = finished - formed;
 
+  std::chrono::nanoseconds predicted_wait{0};
+  {
+    MutexLock lock(mutex_);
+    predicted_wait = planner_.PredictedWait(clock_.Now());
+  }
   // Before the answers: a caller that has its answer finds it counted.
   observer_.OnBatchFinished({.model = config_.model,
                              .version = config_.version,
@@ -165,6 +243,7 @@ void Scheduler::Run(Batch batch, BatchRunner& runner, BatchBuffers* buffers) {
                              .closed = batch.closed,
                              .form = formed - start,
                              .compute = compute,
+                             .predicted_wait = predicted_wait,
                              .report = ran.ok() ? &runner.report() : nullptr});
 
   std::int64_t first_row = 0;
@@ -201,6 +280,10 @@ void Scheduler::Run(Batch batch, BatchRunner& runner, BatchBuffers* buffers) {
     first_row += rows;
     first_token += tokens;
   }
+  if (!ran.ok()) return;
+  // With the answers: the next batch waits for them too.
+  MutexLock lock(mutex_);
+  planner_.Learn(batch.tokens, clock_.Now() - start);
 }
 
 }  // namespace reprise::server::batching

@@ -79,9 +79,9 @@ absl::Status OpenObservers(const ServerOptions& options, Server* server) {
     server->tracing =
         std::make_unique<trace::TracingObserver>(*server->trace_file, options.trace.sample_rate);
   }
-  server->observer = std::make_unique<ObserverList>(std::vector<Observer*>{
-      options.metrics.enabled ? &server->metrics : nullptr, &server->statistics, &server->log,
-      server->tracing.get()});
+  server->observer = std::make_unique<ObserverList>(
+      std::vector<Observer*>{options.metrics.enabled ? &server->metrics : nullptr,
+                             &server->statistics, &server->log, server->tracing.get()});
   return absl::OkStatus();
 }
 

@@ -101,35 +101,6 @@ void AddModelFlags(CLI::App& app, repository::ModelServingOptions* options) {
            "Times that each warm-up batch runs on each executor before the model is ready");
 }
 
-void AddBatchingFlags(CLI::App& app, batching::BatchingOptions* options) {
-  app.option_defaults()->group("Batching (of each model; tokens are real ones)");
-  AddCount(app, "--max-batch-size", &options->max_batch_size, 1, 65536,
-           "Sequences of one batch, and so of one request");
-  AddCount(app, "--max-batch-tokens", &options->max_batch_tokens, 0, std::int64_t{1} << 24,
-           "Tokens of one batch, and so of one request; 0: 4096, or the model's longest sequence "
-           "where that is more");
-  AddBytes(app, "--max-batch-score-bytes", &options->max_batch_score_bytes,
-           "Attention scores of one batch, the part of the work that grows with the square of the "
-           "length");
-  AddCount(app, "--max-queue-delay-us", &options->max_queue_delay_us, 0, 10'000'000,
-           "Microseconds an idle executor lets the oldest request wait for company; 0: run what is "
-           "there at once");
-  const std::int64_t most = std::numeric_limits<std::int64_t>::max();
-  AddCount(app, "--max-queue-requests", &options->max_queue_requests, 1, most,
-           "Waiting requests beyond which new ones are refused");
-  AddCount(app, "--max-queue-rows", &options->max_queue_rows, 1, most, "The same in sequences");
-  AddCount(app, "--max-queue-tokens", &options->max_queue_tokens, 1, most, "The same in tokens");
-  AddBytes(app, "--max-queue-bytes", &options->max_queue_bytes, "The same in bytes of input");
-  AddBytes(app, "--max-queue-score-bytes", &options->max_queue_score_bytes,
-           "The same in bytes of attention scores");
-  AddDuration(
-      app, "--ordering-horizon-ms", &options->ordering_horizon, "MS", 3'600'000,
-      "Milliseconds after which a request without a near deadline is as urgent as one with; "
-      "0: first come, first served");
-  AddCount(app, "--max-overtakes", &options->max_overtakes, 0, 1'000'000,
-           "How often a request that does not fit may see later ones join a batch before it");
-}
-
 void AddPortFlags(CLI::App& app, ServerOptions* options) {
   app.option_defaults()->group("Ports");
   app.add_option_function<std::string>(
@@ -204,10 +175,10 @@ void AddGrpcFlags(CLI::App& app, grpc::GrpcServerOptions* options) {
   AddBytes(app, "--grpc-memory-bytes", &options->memory_quota_bytes,
            "Memory for messages being received, over all connections; 0: no limit")
       ->default_str("a quarter of the memory that the process may use");
-  app.add_option("--client-key-metadata", options->client_key_metadata,
-                 "Metadata key or HTTP header that names the caller, lower case; default: the "
-                 "caller's address. "
-                 "Carried with each request; nothing orders by it yet")
+  app.add_option(
+         "--client-key-metadata", options->client_key_metadata,
+         "Metadata key or HTTP header that names the caller, lower case; default: the "
+         "caller's address. Callers with requests of the same priority in the queue take turns")
       ->type_name("KEY");
   const std::int64_t most_ms = std::numeric_limits<std::int32_t>::max();
   AddDuration(app, "--keepalive-time-ms", &options->keepalive_time, "MS", most_ms,
@@ -293,6 +264,49 @@ std::string EnvironmentName(std::string flag) {
 }
 
 }  // namespace
+
+void AddBatchingFlags(CLI::App& app, batching::BatchingOptions* options) {
+  app.option_defaults()->group("Batching (of each model; tokens are real ones)");
+  AddCount(app, "--max-batch-size", &options->max_batch_size, 1, 65536,
+           "Sequences of one batch, and so of one request");
+  AddCount(app, "--max-batch-tokens", &options->max_batch_tokens, 0, std::int64_t{1} << 24,
+           "Tokens of one batch, and so of one request; 0: 4096, or the model's longest sequence "
+           "where that is more");
+  AddBytes(app, "--max-batch-score-bytes", &options->max_batch_score_bytes,
+           "Attention scores of one batch, the part of the work that grows with the square of the "
+           "length");
+  AddCount(app, "--max-queue-delay-us", &options->max_queue_delay_us, 0, 10'000'000,
+           "Microseconds an idle executor lets the oldest request wait for company; 0: run what is "
+           "there at once");
+  const std::int64_t most = std::numeric_limits<std::int64_t>::max();
+  AddCount(app, "--max-queue-requests", &options->max_queue_requests, 1, most,
+           "Waiting requests beyond which new ones are refused");
+  AddCount(app, "--max-queue-rows", &options->max_queue_rows, 1, most, "The same in sequences");
+  AddCount(app, "--max-queue-tokens", &options->max_queue_tokens, 1, most, "The same in tokens");
+  AddBytes(app, "--max-queue-bytes", &options->max_queue_bytes, "The same in bytes of input");
+  AddBytes(app, "--max-queue-score-bytes", &options->max_queue_score_bytes,
+           "The same in bytes of attention scores");
+  AddDuration(
+      app, "--ordering-horizon-ms", &options->ordering_horizon, "MS", 3'600'000,
+      "Milliseconds after which a request without a near deadline is as urgent as one with; "
+      "0: first come, first served");
+  AddCount(app, "--max-overtakes", &options->max_overtakes, 0, 1'000'000,
+           "How often a request that does not fit may see later ones join a batch before it");
+  AddDuration(app, "--queue-timeout-ms", &options->queue_timeout, "MS", 3'600'000,
+              "Deadline of requests that bring none, or a later one, in milliseconds after their "
+              "arrival; 0: none");
+  app.add_flag("!--no-prediction", options->prediction,
+               "Do not use the batch times measured so far: neither refuse requests that would be "
+               "late, nor leave out of a batch what would make its members late or slow");
+  AddCount(app, "--priority-levels", &options->priority_levels, 1, 16,
+           "Values that the request parameter `priority` may have; 1 is the highest");
+  AddCount(app, "--default-priority", &options->default_priority, 1, 16,
+           "Priority of requests that name none, or one that does not exist");
+  AddDuration(app, "--priority-ageing-ms", &options->priority_ageing, "MS", 3'600'000,
+              "Milliseconds of waiting after which a request counts as one priority higher");
+  AddCount(app, "--max-client-keys", &options->max_client_keys, 1, 65536,
+           "Clients that are told apart in the queue, where they take turns; the rest share one");
+}
 
 void AddServerFlags(CLI::App& app, ServerOptions* options) {
   AddRepositoryFlags(app, &options->repository, &options->core);

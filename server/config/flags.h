@@ -14,5 +14,7 @@ namespace reprise::server::config {
 // Parsing throws CLI::ParseError for an unknown flag or a value that does not parse or is out of
 // range. `options` must outlive the parsing.
 void AddServerFlags(CLI::App& app, ServerOptions* options);
+// Only those of one model's queue and batches, for other commands; without environment variables.
+void AddBatchingFlags(CLI::App& app, batching::BatchingOptions* options);
 
 }  // namespace reprise::server::config

@@ -56,8 +56,8 @@ void InferenceRun::Abandon(const absl::Status& status) {
   cancellation_->Cancel();
   if (!Claim()) return;
   // Refused, if its deadline passed before it ran: what the sweep of its queue would have said.
-  const bool refused = absl::IsDeadlineExceeded(status) &&
-                       !RequestSteps::Reached(progress_->Read().batched);
+  const bool refused =
+      absl::IsDeadlineExceeded(status) && !RequestSteps::Reached(progress_->Read().batched);
   InferenceOutcome outcome;
   if (refused) outcome.refusal = RefusalReason::kDeadline;
   Report(status, outcome, {});

@@ -27,8 +27,8 @@ struct CallTimes {
 struct InferenceMethod {
   using Encode =
       std::function<absl::Status(InferenceReply, const CallTimes&, ::grpc::ByteBuffer* response)>;
-  // Fills everything of `request` but arrival, cancellation, progress and `done`, and `encode`. Sets the
-  // request's names as soon as they are known: a failure is reported under them.
+  // Fills everything of `request` but arrival, cancellation, progress and `done`, and `encode`.
+  // Sets the request's names as soon as they are known: a failure is reported under them.
   using Decode = std::function<absl::Status(const ::grpc::ByteBuffer& bytes,
                                             InferenceRequest* request, Encode* encode)>;
 

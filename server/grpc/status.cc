@@ -52,7 +52,7 @@ google::rpc::Status ToRpcStatus(const absl::Status& status, RefusalReason refusa
     info.set_domain("reprise");
     rpc.add_details()->PackFrom(info);
   }
-  if (const auto delay = wire::RetryDelay(status.code(), refusal)) {
+  if (const auto delay = wire::RetryDelay(status, refusal)) {
     google::rpc::RetryInfo retry;
     retry.mutable_retry_delay()->set_seconds(delay->count() / 1000);
     retry.mutable_retry_delay()->set_nanos(static_cast<int>(delay->count() % 1000) * 1'000'000);
@@ -65,7 +65,7 @@ google::rpc::Status ToRpcStatus(const absl::Status& status, RefusalReason refusa
                             ::grpc::ServerContextBase& context) {
   if (status.ok()) return ::grpc::Status::OK;
   const google::rpc::Status rpc = ToRpcStatus(status, refusal);
-  const auto delay = wire::RetryDelay(status.code(), refusal);
+  const auto delay = wire::RetryDelay(status, refusal);
   // A deadline cannot be moved by waiting, so gRPC must not retry by itself there.
   if (delay && status.code() != absl::StatusCode::kDeadlineExceeded) {
     context.AddTrailingMetadata("grpc-retry-pushback-ms", std::to_string(delay->count()));

@@ -70,6 +70,16 @@ std::string Joined(const Fields& fields, absl::string_view name) {
   return joined;
 }
 
+template <typename Fields>
+std::vector<std::string_view> ValuesOf(const Fields& fields, std::string_view name) {
+  std::vector<std::string_view> values;
+  const auto range = fields.equal_range(boost::beast::string_view(name.data(), name.size()));
+  for (auto field = range.first; field != range.second; ++field) {
+    values.emplace_back(field->value().data(), field->value().size());
+  }
+  return values;
+}
+
 template <typename Parser>
 RequestHead HeadOf(const Parser& parser, const std::string& client_key_header) {
   const auto& message = parser.get();
@@ -93,6 +103,7 @@ RequestHead HeadOf(const Parser& parser, const std::string& client_key_header) {
     head.authorization.push_back(Text(field->value()));
   }
   if (!client_key_header.empty()) head.client_key = Joined(message, client_key_header);
+  head.trace = BeginTrace(ValuesOf(message, "traceparent"), ValuesOf(message, "tracestate"));
   return head;
 }
 
@@ -264,8 +275,10 @@ void Connection<Stream>::OnHead() {
     const auto executor = stream_.get_executor();
     inference_ = std::make_shared<Inference>(
         service_,
-        InferCall{
-            .route = route_, .json_length = head_.json_length, .client_key = ClientKey(caller)},
+        InferCall{.route = route_,
+                  .json_length = head_.json_length,
+                  .client_key = ClientKey(caller),
+                  .trace = head_.trace},
         [executor](Inference::Task task) { asio::post(executor, std::move(task)); },
         // This object owns the inference, and lets go of it before it dies.
         [this](Response response) { Respond(std::move(response)); });

@@ -29,10 +29,12 @@ void Inference::Run(std::string body) {
   request->model_version = call_.route.version;
   request->client_key = call_.client_key;
   request->cancellation = cancellation_;
+  request->progress = progress_;
   std::optional<std::string_view> json_length;
   if (call_.json_length.has_value()) json_length = *call_.json_length;
   absl::Status decoded =
       DecodeInfer(std::move(body), json_length, service_.core, request.get(), &wishes_);
+  id_ = request->id;
   deadline_ = request->deadline;
   decode_ = SteadyClock::now() - arrival_;
   if (!decoded.ok()) {
@@ -81,9 +83,6 @@ void Inference::Complete(absl::StatusOr<InferenceReply> reply, RefusalReason ref
   outcome.timing = reply->timing;
   outcome.rows = reply->rows;
   outcome.tokens = reply->tokens;
-  // The reply dies in encoding, so what it says about itself is kept here.
-  const std::string version = reply->model_version;
-  outcome.version = version;
   std::vector<std::string> labels;
   const SteadyClock::time_point start = SteadyClock::now();
   if (!wishes_.classifications.empty()) labels = wire::LabelsOf(service_.core, *reply);
@@ -106,8 +105,15 @@ void Inference::Finish(const Failure& failure) {
 
 void Inference::Report(absl::StatusCode code, InferenceOutcome outcome) {
   const SteadyClock::time_point now = SteadyClock::now();
+  outcome.protocol = kProtocol;
+  outcome.method = call_.route.name;
+  outcome.id = id_;
   outcome.model = call_.route.model;
+  outcome.steps = progress_->Read();
+  outcome.version = outcome.steps.version;
   outcome.code = code;
+  outcome.arrival = arrival_;
+  outcome.trace = &call_.trace;
   outcome.duration = now - arrival_;
   outcome.decode = decode_;
   outcome.has_deadline = deadline_ != SteadyClock::time_point::max();

@@ -18,6 +18,7 @@
 #include "server/request/inference_request.h"
 #include "server/request/mutex.h"
 #include "server/request/open_calls.h"
+#include "server/request/trace_context.h"
 
 namespace reprise::server::http {
 
@@ -26,6 +27,7 @@ struct InferCall {
   Route route;
   std::optional<std::string> json_length;  // the header Inference-Header-Content-Length
   std::string client_key;
+  TraceContext trace;
 };
 
 // Lives in the thread of its connection: everything but End and the core's answer is called there,
@@ -64,9 +66,11 @@ class Inference final : public OpenCall, public std::enable_shared_from_this<Inf
   ServiceContext& service_;
   const InferCall call_;
   const std::shared_ptr<Cancellation> cancellation_ = std::make_shared<Cancellation>();
+  const std::shared_ptr<RequestProgress> progress_ = std::make_shared<RequestProgress>();
   Answer answer_;
   SteadyClock::time_point arrival_ = SteadyClock::now();
   ReplyWishes wishes_;
+  std::string id_;  // as the caller chose it
   std::chrono::nanoseconds decode_{0};
   SteadyClock::time_point deadline_ = SteadyClock::time_point::max();
   bool finished_ = false;

@@ -10,6 +10,7 @@
 #include "server/http/content_coding.h"
 #include "server/http/service_context.h"
 #include "server/http/status.h"
+#include "server/request/trace_context.h"
 
 namespace reprise::server::http {
 
@@ -28,6 +29,7 @@ struct RequestHead {
   std::optional<std::string> json_length;  // Inference-Header-Content-Length
   std::string client_key;                  // of the header that names the caller; may be empty
   std::vector<std::string> authorization;
+  TraceContext trace;  // from traceparent and tracestate, or a new one
 };
 
 // Why the body need not be read; nothing when it may come.

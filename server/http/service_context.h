@@ -16,6 +16,8 @@
 
 namespace reprise::server::http {
 
+inline constexpr std::string_view kProtocol = "http";  // in what is reported
+
 // Outlives the connections. The members are constant or thread-safe.
 struct ServiceContext {
   ServingCore& core;
@@ -39,7 +41,7 @@ struct ServiceContext {
 
   // Every request that could be read as far as its first line is reported here, once.
   void CountRpc(std::string_view method, absl::StatusCode code) {
-    observer.OnRpcFinished({.protocol = "http", .method = method, .code = code});
+    observer.OnRpcFinished({.protocol = kProtocol, .method = method, .code = code});
   }
 };
 

@@ -101,7 +101,7 @@ int HttpStatus(absl::StatusCode code, RefusalReason refusal) {
     case absl::StatusCode::kAlreadyExists:
       return 409;
     case absl::StatusCode::kResourceExhausted:
-      return wire::RetryDelay(code, refusal).has_value() ? 429 : 413;
+      return wire::RetryDelay(absl::Status(code, ""), refusal).has_value() ? 429 : 413;
     case absl::StatusCode::kCancelled:
       return 499;  // nobody reads it
     case absl::StatusCode::kUnimplemented:
@@ -126,7 +126,7 @@ Response ErrorResponse(const Failure& failure) {
   if (!failure.allow.empty()) response.headers.emplace_back("Allow", failure.allow);
   if (response.status == 401) response.headers.emplace_back("WWW-Authenticate", "Bearer");
   if (response.status == 415) response.headers.emplace_back("Accept-Encoding", "gzip, deflate");
-  if (const auto delay = wire::RetryDelay(code, failure.refusal);
+  if (const auto delay = wire::RetryDelay(failure.status, failure.refusal);
       delay.has_value() && failure.http_status == 0) {
     // The header counts in whole seconds.
     const auto seconds = std::chrono::ceil<std::chrono::seconds>(*delay);

@@ -78,6 +78,7 @@ ModelSeries::ModelSeries(MetricsRegistry& registry, std::string model, std::stri
       queue_duration_(series_.Histogram(catalogue::kQueueDurationSeconds, {model_, version_})),
       deadline_slack_(series_.Histogram(catalogue::kDeadlineSlackSeconds, {model_, version_})),
       engine_phase_seconds_(Counters<engine::kNumPhases>(catalogue::kEnginePhaseSecondsTotal)),
+      predicted_wait_(series_.Gauge(catalogue::kPredictedWaitSeconds, {model_, version_})),
       queue_{&series_.Gauge(catalogue::kQueueRequests, {model_, version_}),
              &series_.Gauge(catalogue::kQueueRows, {model_, version_}),
              &series_.Gauge(catalogue::kQueueTokens, {model_, version_}),
@@ -144,6 +145,7 @@ void ModelSeries::Batch(const BatchOutcome& outcome) {
   batch_closed_[static_cast<std::size_t>(outcome.closed)]->Increment();
   phase_duration_[kForm]->Observe(Seconds(outcome.form));
   phase_duration_[kCompute]->Observe(Seconds(outcome.compute));
+  predicted_wait_.Set(Seconds(outcome.predicted_wait));
   busy_seconds_.Increment(Seconds(outcome.compute));
   if (outcome.report != nullptr) Report(*outcome.report);
 }

@@ -37,7 +37,7 @@ class ModelSeries {
  private:
   enum Phase { kDecode, kTokenize, kQueue, kForm, kCompute, kEncode, kNumPhases };
   enum WorkKind { kReal, kPadding, kNumWorkKinds };
-  static constexpr int kNumCloseReasons = 6;   // BatchCloseReason
+  static constexpr int kNumCloseReasons = 8;   // BatchCloseReason
   static constexpr int kNumQueueMeasures = 5;  // fields of QueueDepth
 
   LabelValues With(std::string_view value) const;
@@ -58,6 +58,7 @@ class ModelSeries {
   prometheus::Histogram& deadline_slack_;
   std::array<prometheus::Histogram*, kNumPhases> phase_duration_;
   std::array<prometheus::Counter*, engine::kNumPhases> engine_phase_seconds_;
+  prometheus::Gauge& predicted_wait_;
   std::array<prometheus::Gauge*, kNumQueueMeasures> queue_;
   std::array<prometheus::Gauge*, kNumQueueMeasures> queue_limit_;
   prometheus::Gauge& inflight_;

@@ -27,6 +27,9 @@ ModelLimits SizeLimits(const ModelServingOptions& options,
   limits.max_queue_bytes = batching.max_queue_bytes;
   limits.max_queue_score_bytes = batching.max_queue_score_bytes;
   limits.max_queue_delay_us = batching.max_queue_delay_us;
+  limits.queue_timeout_us = std::chrono::microseconds(batching.queue_timeout).count();
+  limits.priority_levels = batching.priority_levels;
+  limits.default_priority = batching.default_priority;
   limits.executors = options.executors;
   limits.threads = options.threads > 0 ? options.threads : std::max(1, cores / options.executors);
   return limits;

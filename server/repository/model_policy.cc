@@ -88,6 +88,15 @@ Reader Into(Integer* field) {
       [field](const std::string& key, const Json& value) { return ReadInteger(key, value, field); };
 }
 
+Reader Into(std::chrono::milliseconds* field) {
+  return [field](const std::string& key, const Json& value) {
+    std::int64_t milliseconds = 0;
+    REPRISE_RETURN_IF_ERROR(ReadInteger(key, value, &milliseconds));
+    *field = std::chrono::milliseconds(milliseconds);
+    return absl::OkStatus();
+  };
+}
+
 // Every key that model.json may have, with what reads it.
 std::map<std::string, Reader> Readers(ModelServingOptions* o) {
   batching::BatchingOptions& b = o->batching;
@@ -116,13 +125,13 @@ std::map<std::string, Reader> Readers(ModelServingOptions* o) {
       {"max_queue_bytes", Into(&b.max_queue_bytes)},
       {"max_queue_score_bytes", Into(&b.max_queue_score_bytes)},
       {"max_overtakes", Into(&b.max_overtakes)},
-      {"ordering_horizon_ms",
-       [&b](auto& k, auto& v) {
-         std::int64_t milliseconds = 0;
-         REPRISE_RETURN_IF_ERROR(ReadInteger(k, v, &milliseconds));
-         b.ordering_horizon = std::chrono::milliseconds(milliseconds);
-         return absl::OkStatus();
-       }},
+      {"ordering_horizon_ms", Into(&b.ordering_horizon)},
+      {"queue_timeout_ms", Into(&b.queue_timeout)},
+      {"prediction", [&b](auto& k, auto& v) { return ReadBool(k, v, &b.prediction); }},
+      {"priority_levels", Into(&b.priority_levels)},
+      {"default_priority", Into(&b.default_priority)},
+      {"priority_ageing_ms", Into(&b.priority_ageing)},
+      {"max_client_keys", Into(&b.max_client_keys)},
   };
 }
 

@@ -1,9 +1,11 @@
 #include "server/repository/servable.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "engine/check.h"
 #include "server/batching/batch_request.h"
+#include "server/request/retry_hint.h"
 #include "server/request/still_wanted.h"
 
 namespace reprise::server::repository {
@@ -22,15 +24,16 @@ QueueDepth QueueBounds(const ModelLimits& limits) {
 }
 
 batching::SchedulerConfig MakeSchedulerConfig(const ServableParts& parts) {
-  const ModelLimits& limits = parts.description.limits;
   return {.model = parts.description.name,
           .version = parts.description.version,
-          .limits = {.max_rows = limits.max_batch_size,
-                     .max_tokens = limits.max_batch_tokens,
-                     .max_score_bytes = limits.max_batch_score_bytes,
-                     .max_delay = std::chrono::microseconds(limits.max_queue_delay_us),
-                     .max_overtakes = parts.max_overtakes},
-          .ordering_horizon = parts.ordering_horizon};
+          .rules = batching::MakePlannerRules(parts.description.limits, parts.batching),
+          .times = parts.times};
+}
+
+// The deadline of a request that arrived then and brought `deadline`.
+SteadyClock::time_point Tightest(SteadyClock::time_point deadline, SteadyClock::time_point arrival,
+                                 std::chrono::microseconds queue_timeout) {
+  return queue_timeout.count() > 0 ? std::min(deadline, arrival + queue_timeout) : deadline;
 }
 
 Verdict Invalid(absl::Status status) { return {std::move(status), RefusalReason::kInvalid}; }
@@ -75,6 +78,8 @@ void Servable::Shutdown() {
 }
 
 void Servable::Infer(std::unique_ptr<InferenceRequest> request) {
+  request->deadline = Tightest(request->deadline, request->arrival,
+                               std::chrono::microseconds(description_.limits.queue_timeout_us));
   auto pending = std::make_unique<BatchRequest>();
   pending->request = std::move(request);
   pending->request->progress->Found(description_.version);
@@ -116,7 +121,7 @@ void Servable::InferIds(Pending pending, const pipeline::NamedInputs& inputs, Qu
   cost.score_bytes = pending->score_bytes;
   pending->queued = clock_.Now();
   Verdict verdict = ledger_.Enter(cost, &pending->ticket);
-  if (!verdict.ok()) return Answer(std::move(pending), std::move(verdict.status), verdict.reason);
+  if (!verdict.ok()) return Refuse(std::move(pending), std::move(verdict));
   pending->request->progress->Reach(&RequestSteps::queued, pending->queued);
   Queue(std::move(pending));
 }
@@ -124,7 +129,7 @@ void Servable::InferIds(Pending pending, const pipeline::NamedInputs& inputs, Qu
 void Servable::InferText(Pending pending, const pipeline::NamedInputs& inputs, QueueDepth cost) {
   pending->queued = clock_.Now();
   Verdict verdict = ledger_.Enter(cost, &pending->ticket);
-  if (!verdict.ok()) return Answer(std::move(pending), std::move(verdict.status), verdict.reason);
+  if (!verdict.ok()) return Refuse(std::move(pending), std::move(verdict));
   pending->request->progress->Reach(&RequestSteps::queued, pending->queued);
   pipeline::TokenizeJob job;
   job.text_input = inputs.text - pending->request->inputs.data();
@@ -153,7 +158,7 @@ void Servable::EnterTokenized(Pending pending) {
   pending->score_bytes = ScoreBytes(pending->rows);
   Verdict verdict =
       pending->ticket.Grow({.tokens = pending->rows.tokens(), .score_bytes = pending->score_bytes});
-  if (!verdict.ok()) return Answer(std::move(pending), std::move(verdict.status), verdict.reason);
+  if (!verdict.ok()) return Refuse(std::move(pending), std::move(verdict));
   Queue(std::move(pending));
 }
 
@@ -169,6 +174,14 @@ void Servable::Queue(Pending pending) {
   }
   pending->request->inputs.clear();
   scheduler_.Submit(std::move(pending));
+}
+
+// A full queue says when there may be room.
+void Servable::Refuse(Pending pending, Verdict verdict) {
+  if (absl::IsResourceExhausted(verdict.status)) {
+    verdict.status = WithRetryHint(std::move(verdict.status), scheduler_.PredictedRoom());
+  }
+  Answer(std::move(pending), std::move(verdict.status), verdict.reason);
 }
 
 std::int64_t Servable::ScoreBytes(const pipeline::PackedRows& rows) const {

@@ -26,8 +26,8 @@ struct ServableParts {
   std::int64_t type_vocab_size = 0;
   std::int64_t max_text_bytes = 0;
   std::int64_t score_bytes_per_square = 0;  // of a sequence of one token
-  std::chrono::nanoseconds ordering_horizon{0};
-  int max_overtakes = 0;
+  batching::BatchingOptions batching;       // what the limits do not say
+  batching::BatchTimes times;               // measured while warming up
   int tokenizer_threads = 1;
   std::unique_ptr<pipeline::Tokenizer> tokenizer;  // null: no text, unless `encode` is set
   pipeline::EncodeText encode;                     // by default `tokenizer`
@@ -64,6 +64,7 @@ class Servable {
   void InferText(Pending pending, const pipeline::NamedInputs& inputs, QueueDepth cost);
   void EnterTokenized(Pending pending);
   void Queue(Pending pending);
+  void Refuse(Pending pending, batching::Verdict verdict);
   std::int64_t ScoreBytes(const pipeline::PackedRows& rows) const;
 
   const ModelDescription description_;

@@ -119,19 +119,21 @@ std::vector<TensorSpec> OutputSpecs(const pipeline::OutputRules& rules) {
 }
 
 // Each executor is made and warmed by itself: their memory is touched by their own threads.
-absl::StatusOr<std::vector<std::unique_ptr<batching::BatchRunner>>> MakeRunners(
-    const std::shared_ptr<const engine::Model>& model, const ModelServingOptions& options,
-    const ModelLimits& limits, const engine::OutputSet& outputs, const std::stop_token& stop) {
-  std::vector<std::unique_ptr<batching::BatchRunner>> runners;
+absl::Status AddRunners(const std::shared_ptr<const engine::Model>& model,
+                        const ModelServingOptions& options, const std::stop_token& stop,
+                        ServableParts* parts) {
+  const ModelLimits& limits = parts->description.limits;
   for (int i = 0; i < limits.executors; ++i) {
     REPRISE_RETURN_IF_ERROR(Continue(stop));
     auto executor = engine::Executor::Create(model, SizeExecutor(options, limits));
     if (!executor.ok()) return InStep("creating an executor", executor.status());
     auto runner = std::make_unique<batching::EngineRunner>(*std::move(executor));
-    REPRISE_RETURN_IF_ERROR(WarmUp(limits, outputs, options.warmup_runs, stop, runner.get()));
-    runners.push_back(std::move(runner));
+    // They are all alike: one executor's times do for the others.
+    REPRISE_ASSIGN_OR_RETURN(
+        parts->times, WarmUp(limits, parts->outputs.has, options.warmup_runs, stop, runner.get()));
+    parts->runners.push_back(std::move(runner));
   }
-  return runners;
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -168,12 +170,10 @@ absl::StatusOr<ServableParts> LoadUnchecked(const std::string& model_name,
   parts.max_text_bytes = options.max_text_bytes;
   parts.score_bytes_per_square =
       ScoreBytesPerSquare(model->plan(), model->precision(), options.score_format);
-  parts.ordering_horizon = options.batching.ordering_horizon;
-  parts.max_overtakes = options.batching.max_overtakes;
+  parts.batching = options.batching;
   parts.tokenizer_threads = options.tokenizer_threads;
   parts.tokenizer = *std::move(tokenizer);
-  REPRISE_ASSIGN_OR_RETURN(parts.runners, MakeRunners(model, options, parts.description.limits,
-                                                      parts.outputs.has, stop));
+  REPRISE_RETURN_IF_ERROR(AddRunners(model, options, stop, &parts));
   return parts;
 }
 

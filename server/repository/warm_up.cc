@@ -25,7 +25,8 @@ bool AllFinite(const engine::MatrixView<const float>& view) {
 }
 
 absl::Status RunOnce(std::int64_t sequences, std::int64_t seq_len, const engine::OutputSet& outputs,
-                     const std::stop_token& stop, batching::BatchRunner* runner) {
+                     const std::stop_token& stop, batching::BatchRunner* runner,
+                     batching::BatchTimes* times) {
   if (stop.stop_requested()) return absl::CancelledError("warm-up was stopped");
   std::vector<std::int32_t> cu_seqlens;
   for (std::int64_t i = 0; i <= sequences; ++i) {
@@ -33,11 +34,13 @@ absl::Status RunOnce(std::int64_t sequences, std::int64_t seq_len, const engine:
   }
   const std::vector<std::int32_t> input_ids(sequences * seq_len, 0);
   engine::Outputs found;
+  const SteadyClock::time_point start = SteadyClock::now();
   const absl::Status ran = runner->Run({cu_seqlens, input_ids, {}, {}}, outputs, &found);
   if (!ran.ok()) {
     return absl::InternalError(absl::StrCat("warm-up with ", sequences, " sequences of ", seq_len,
                                             " tokens failed: ", ran.message()));
   }
+  times->Record(sequences * seq_len, SteadyClock::now() - start);
   if (AllFinite(found.last_hidden_state) && AllFinite(found.sentence_embedding) &&
       AllFinite(found.pooler_output) && AllFinite(found.logits)) {
     return absl::OkStatus();
@@ -49,17 +52,20 @@ absl::Status RunOnce(std::int64_t sequences, std::int64_t seq_len, const engine:
 
 }  // namespace
 
-absl::Status WarmUp(const ModelLimits& limits, const engine::OutputSet& outputs, int runs,
-                    const std::stop_token& stop, batching::BatchRunner* runner) {
+absl::StatusOr<batching::BatchTimes> WarmUp(const ModelLimits& limits,
+                                            const engine::OutputSet& outputs, int runs,
+                                            const std::stop_token& stop,
+                                            batching::BatchRunner* runner) {
+  batching::BatchTimes times;
   const std::int64_t short_len = std::min(kShortTokens, limits.max_sequence_tokens);
   const std::int64_t many = std::clamp<std::int64_t>(
       std::min(kManyTokens, limits.max_batch_tokens) / short_len, 1, limits.max_batch_size);
   for (int run = 0; run < runs; ++run) {
-    REPRISE_RETURN_IF_ERROR(RunOnce(1, 1, outputs, stop, runner));
-    REPRISE_RETURN_IF_ERROR(RunOnce(1, limits.max_sequence_tokens, outputs, stop, runner));
-    REPRISE_RETURN_IF_ERROR(RunOnce(many, short_len, outputs, stop, runner));
+    REPRISE_RETURN_IF_ERROR(RunOnce(1, 1, outputs, stop, runner, &times));
+    REPRISE_RETURN_IF_ERROR(RunOnce(1, limits.max_sequence_tokens, outputs, stop, runner, &times));
+    REPRISE_RETURN_IF_ERROR(RunOnce(many, short_len, outputs, stop, runner, &times));
   }
-  return absl::OkStatus();
+  return times;
 }
 
 }  // namespace reprise::server::repository

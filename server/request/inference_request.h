@@ -1,7 +1,6 @@
 // One inference on its way through the server; exactly one room owns it at a time.
 #pragma once
 
-#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -10,6 +9,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "server/request/cancellation.h"
 #include "server/request/request_progress.h"
 #include "server/request/tensor.h"
 
@@ -51,16 +51,6 @@ enum class RefusalReason : std::uint8_t {
   kDraining,
   kTooLarge,
   kInvalid
-};
-
-// Set by the protocol when the caller has gone; read by the queue before running. Thread-safe.
-class Cancellation {
- public:
-  void Cancel() { cancelled_.store(true, std::memory_order_release); }
-  bool cancelled() const { return cancelled_.load(std::memory_order_acquire); }
-
- private:
-  std::atomic<bool> cancelled_{false};
 };
 
 using InferenceCallback =

@@ -51,7 +51,16 @@ struct InferenceOutcome {
   const TraceContext* trace = nullptr;  // null: not traced
 };
 
-enum class BatchCloseReason : std::uint8_t { kTokens, kRows, kScores, kDelay, kIdle, kDrain };
+enum class BatchCloseReason : std::uint8_t {
+  kTokens,
+  kRows,
+  kScores,
+  kDeadline,  // one more would have made a member late
+  kCost,      // one more would have cost the members more than a batch of its own costs all
+  kDelay,
+  kIdle,
+  kDrain
+};
 
 struct BatchOutcome {
   std::string_view model{};
@@ -62,6 +71,8 @@ struct BatchOutcome {
   BatchCloseReason closed = BatchCloseReason::kIdle;
   std::chrono::nanoseconds form{0};  // gathering the batch
   std::chrono::nanoseconds compute{0};
+  // Predicted for a request that comes when this batch is done; zero while nothing was measured.
+  std::chrono::nanoseconds predicted_wait{0};
   const engine::ExecutionReport* report =
       nullptr;  // null when the engine failed; valid during the call
 };
@@ -94,9 +105,10 @@ class Observer {
                           std::int64_t /*requests*/) {}
 
   // The life of a version. kLoading: it does not serve yet (a version that goes on serving while it
-  // is loaded anew stays kReady, and tells by a `reason` that this failed). kUnavailable: it failed,
-  // `reason` says at which step, or it is gone (kUnloaded, then OnModelUnloaded). kUnloading:
-  // it was asked to go and still answers what it took; reprise_model_ready vanishes here.
+  // is loaded anew stays kReady, and tells by a `reason` that this failed). kUnavailable: it
+  // failed, `reason` says at which step, or it is gone (kUnloaded, then OnModelUnloaded).
+  // kUnloading: it was asked to go and still answers what it took; reprise_model_ready vanishes
+  // here.
   virtual void OnModelState(std::string_view /*model*/, std::string_view /*version*/, ModelState,
                             std::string_view /*reason*/) {}
   // A version is loaded and warm, just before it becomes kReady.

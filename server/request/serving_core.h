@@ -37,6 +37,9 @@ struct ModelLimits {
   std::int64_t max_queue_bytes = 0;
   std::int64_t max_queue_score_bytes = 0;
   std::int64_t max_queue_delay_us = 0;
+  std::int64_t queue_timeout_us = 0;  // 0: none
+  int priority_levels = 1;            // 1 is the highest
+  int default_priority = 1;
   int executors = 1;
   int threads = 1;
 };

@@ -60,8 +60,11 @@ void FillConfigTensor(const TensorSpec& spec, ConfigTensor* config) {
 
 void FillBatching(const ModelLimits& limits, inference::ModelDynamicBatching* batching) {
   batching->set_max_queue_delay_microseconds(limits.max_queue_delay_us);
+  batching->set_priority_levels(limits.priority_levels);
+  batching->set_default_priority_level(limits.default_priority);
   auto* policy = batching->mutable_default_queue_policy();
   policy->set_timeout_action(inference::ModelQueuePolicy::REJECT);
+  policy->set_default_timeout_microseconds(limits.queue_timeout_us);
   policy->set_allow_timeout_override(true);
   policy->set_max_queue_size(static_cast<std::uint32_t>(limits.max_queue_requests));
 }

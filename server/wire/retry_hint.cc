@@ -1,15 +1,18 @@
 #include "server/wire/retry_hint.h"
 
+#include "server/request/retry_hint.h"
+
 namespace reprise::server::wire {
 
 using std::chrono::milliseconds;
 
-std::optional<milliseconds> RetryDelay(absl::StatusCode code, RefusalReason refusal) {
+std::optional<milliseconds> RetryDelay(const absl::Status& status, RefusalReason refusal) {
+  if (const auto hint = RetryHint(status)) return hint;
   // A full queue empties within a few batches; a draining server has a neighbour that is up.
   constexpr milliseconds kSoon{100};
   // Loading a model takes seconds.
   constexpr milliseconds kLater{1000};
-  switch (code) {
+  switch (status.code()) {
     case absl::StatusCode::kResourceExhausted:
       // Not for a request or reply that is too large: it will not shrink by waiting.
       return refusal == RefusalReason::kNone || refusal == RefusalReason::kTooLarge

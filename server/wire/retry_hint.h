@@ -10,8 +10,10 @@
 
 namespace reprise::server::wire {
 
-// How long to wait before trying again; nothing when trying again cannot help.
-std::optional<std::chrono::milliseconds> RetryDelay(absl::StatusCode code, RefusalReason refusal);
+// How long to wait before trying again: what was predicted, or else a guess; nothing when trying
+// again cannot help.
+std::optional<std::chrono::milliseconds> RetryDelay(const absl::Status& status,
+                                                    RefusalReason refusal);
 
 // The message, cut to 1 KiB between two characters: parts of it may be the caller's own words.
 std::string ClipMessage(absl::string_view message);

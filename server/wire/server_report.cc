@@ -8,13 +8,10 @@
 namespace reprise::server::wire {
 namespace {
 
-constexpr std::string_view kExtensions[] = {"binary_tensor_data",
-                                            "classification",
-                                            "logging",
-                                            "model_configuration",
-                                            "model_repository",
-                                            "model_repository(unload_dependents)",
-                                            "statistics"};
+constexpr std::string_view kExtensions[] = {
+    "binary_tensor_data",  "classification",   "logging",
+    "model_configuration", "model_repository", "model_repository(unload_dependents)",
+    "schedule_policy",     "statistics"};
 
 std::string_view StateName(ModelState state) {
   switch (state) {

@@ -214,3 +214,39 @@ def test_describe_model_shows_the_reuse_map(channel, wire):
 def test_describe_model_names_the_labels_of_a_classifier(channel, wire):
     describe, request_type = wire.method(channel, "reprise.v1.Reprise/DescribeModel")
     assert list(describe(request_type(model="tiny-classifier")).shape.labels) == list(LABELS.values())
+
+
+def test_simulate_tells_what_the_policy_does_with_a_traffic(run_reprise, tmp_path):
+    trace, report = tmp_path / "trace.jsonl", tmp_path / "simulation.json"
+    batch = ["--batch-us", 2000, "--token-us", 100]
+    made = run_reprise(
+        "simulate", "--poisson", 60, "--seconds", 20, "--timeout-ms", 200, *batch, "--save-trace", trace
+    )
+    assert made.returncode == 0, made.stderr
+    arrivals = [json.loads(line) for line in trace.read_text().splitlines()]
+    assert 1000 < len(arrivals) < 1400
+    replayed = run_reprise("simulate", "--trace", trace, *batch, "--json", report)
+    assert replayed.stdout == made.stdout
+    found = json.loads(report.read_text())
+    fates = [found["all"][fate] for fate in ("in_time", "late", "expired", "refused")]
+    assert sum(fates) == found["all"]["requests"] == len(arrivals)
+    assert fates[0] > 0.9 * len(arrivals)
+    assert sum(found["batches"]["closed_by_reason"].values()) == found["batches"]["count"]
+
+
+def test_simulate_fits_its_batch_times_to_a_bench_report(run_reprise, tiny_config, tmp_path):
+    report = tmp_path / "bench.json"
+    flags = ["--batch-size", "1,4,16", "--seq-len", "8,48", "--repetitions", 3, "--json", report]
+    assert run_reprise("bench", "--config", tiny_config, "--random-weights", *flags).returncode == 0
+    result = run_reprise("simulate", "--poisson", 100, "--seconds", 2, "--bench", report)
+    assert result.returncode == 0, result.stderr
+    assert "us x tokens" in result.stdout
+
+
+def test_simulate_names_what_is_wrong_with_a_trace(run_reprise, tmp_path):
+    trace = tmp_path / "trace.jsonl"
+    trace.write_text('{"at_ms": 1, "tokens": 5}\n{"at_ms": 2, "tokens": 0}\n')
+    result = run_reprise("simulate", "--trace", trace, "--token-us", 1)
+    assert result.returncode == USAGE
+    assert "line 2: 'tokens' is 0" in result.stderr
+    assert run_reprise("simulate", "--trace", tmp_path / "none", "--token-us", 1).returncode == FAILED

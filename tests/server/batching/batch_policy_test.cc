@@ -1,12 +1,14 @@
 #include "server/batching/batch_policy.h"
 
 #include <algorithm>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/server/batching/queued_items.h"
 
 namespace reprise::server::batching {
 namespace {
@@ -17,9 +19,6 @@ using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using TimePoint = SteadyClock::time_point;
 
-constexpr TimePoint kNow{std::chrono::hours(1)};
-constexpr TimePoint kNever = TimePoint::max();
-
 BatchLimits Limits() {
   return {.max_rows = 4, .max_tokens = 100, .max_score_bytes = 1000, .max_overtakes = 2};
 }
@@ -28,9 +27,32 @@ QueuedItem Item(std::int64_t tokens, std::int64_t rows = 1, std::int64_t score_b
   return {.rows = rows, .tokens = tokens, .score_bytes = score_bytes, .queued = kNow};
 }
 
-BatchDecision Decide(const std::vector<QueuedItem>& items, const BatchLimits& limits = Limits(),
+// One client's items, numbered from 0 in the order of the vector.
+class Line {
+ public:
+  explicit Line(std::vector<QueuedItem> items) {
+    for (std::size_t i = 0; i < items.size(); ++i) {
+      items[i].id = i;
+      line_.Insert(items[i], "a");
+    }
+  }
+  BatchDecision Decide(const BatchLimits& limits = Limits(), TimePoint now = kNow) const {
+    return DecideBatch({line_, /*idle_executors=*/1, /*draining=*/false, times_}, limits, now);
+  }
+  const WaitingLine& line() const { return line_; }
+  Line& Knowing(const BatchTimes& times) {
+    times_ = &times;
+    return *this;
+  }
+
+ private:
+  WaitingLine line_{FifoRules()};
+  const BatchTimes* times_ = nullptr;
+};
+
+BatchDecision Decide(std::vector<QueuedItem> items, const BatchLimits& limits = Limits(),
                      TimePoint now = kNow) {
-  return DecideBatch({items, /*idle_executors=*/1, /*draining=*/false}, limits, now);
+  return Line(std::move(items)).Decide(limits, now);
 }
 
 TEST(BatchPolicy, EmptyQueueWaitsForAChange) {
@@ -43,14 +65,6 @@ TEST(BatchPolicy, IdleExecutorTakesWhatIsThere) {
   const BatchDecision decision = Decide({Item(10), Item(20)});
   EXPECT_THAT(decision.batch, ElementsAre(0, 1));
   EXPECT_EQ(decision.closed, BatchCloseReason::kIdle);
-}
-
-TEST(BatchPolicy, NothingRunsWhileAllExecutorsAreBusy) {
-  std::vector<QueuedItem> items = {Item(100), Item(100)};
-  items[1].deadline = kNow + milliseconds(7);
-  const BatchDecision decision = DecideBatch({items, 0, false}, Limits(), kNow);
-  EXPECT_THAT(decision.batch, IsEmpty());
-  EXPECT_EQ(decision.look_again, kNow + milliseconds(7));
 }
 
 TEST(BatchPolicy, ClosesByTokens) {
@@ -118,7 +132,7 @@ TEST(BatchPolicy, WithADelayTheOldestRequestWaitsForCompany) {
   EXPECT_THAT(early.overtaken, IsEmpty());
   EXPECT_EQ(early.look_again, kNow + microseconds(500));
   const BatchDecision due = Decide(items, limits, kNow + microseconds(500));
-  EXPECT_THAT(due.batch, ElementsAre(0, 1));
+  EXPECT_THAT(due.batch, ElementsAre(1, 0));
   EXPECT_EQ(due.closed, BatchCloseReason::kDelay);
 }
 
@@ -130,83 +144,159 @@ TEST(BatchPolicy, AFullBatchDoesNotWait) {
   EXPECT_EQ(Decide({Item(1, 4)}, limits).closed, BatchCloseReason::kRows);
 }
 
-TEST(BatchPolicy, ADeadlineCutsTheWaitToLookAgain) {
-  BatchLimits limits = Limits();
-  limits.max_delay = microseconds(500);
-  std::vector<QueuedItem> items = {Item(10)};
-  items[0].deadline = kNow + microseconds(200);
-  EXPECT_EQ(Decide(items, limits).look_again, kNow + microseconds(200));
-}
-
 TEST(BatchPolicy, DrainingDoesNotWait) {
   BatchLimits limits = Limits();
   limits.max_delay = milliseconds(500);
   const std::vector<QueuedItem> items = {Item(10)};
-  const BatchDecision decision = DecideBatch({items, 1, /*draining=*/true}, limits, kNow);
+  const BatchDecision decision =
+      DecideBatch({Line(items).line(), 1, /*draining=*/true}, limits, kNow);
   EXPECT_THAT(decision.batch, ElementsAre(0));
   EXPECT_EQ(decision.closed, BatchCloseReason::kDrain);
 }
 
-TEST(BatchPolicy, ExpiredAndCancelledRequestsNeverRun) {
-  std::vector<QueuedItem> items = {Item(10), Item(10), Item(10)};
-  items[0].deadline = kNow;
-  items[1].cancelled = true;
-  const BatchDecision decision = Decide(items);
-  EXPECT_THAT(decision.abandoned, ElementsAre(0, 1));
-  EXPECT_THAT(decision.batch, ElementsAre(2));
-  const BatchDecision busy = DecideBatch({items, 0, false}, Limits(), kNow);
-  EXPECT_THAT(busy.abandoned, ElementsAre(0, 1));
-  EXPECT_THAT(busy.batch, IsEmpty());
+TEST(BatchPolicy, NothingRunsWhileAllExecutorsAreBusy) {
+  const Line line({Item(100), Item(100)});
+  const BatchDecision decision = DecideBatch({line.line(), 0, false}, Limits(), kNow);
+  EXPECT_THAT(decision.batch, IsEmpty());
+  EXPECT_EQ(decision.look_again, kNever);
 }
 
-TEST(BatchPolicy, OrderIsByDeadlineWithinTheHorizon) {
-  QueuedItem none = Item(1);
-  QueuedItem soon = Item(1);
-  soon.queued = kNow + milliseconds(500);
-  soon.deadline = kNow + milliseconds(600);
-  QueuedItem late = Item(1);
-  late.queued = kNow + milliseconds(999);
-  late.deadline = kNow + milliseconds(1001);
-  EXPECT_LT(OrderKey(soon, milliseconds(1000)), OrderKey(none, milliseconds(1000)));
-  EXPECT_LT(OrderKey(none, milliseconds(1000)), OrderKey(late, milliseconds(1000)));
-  EXPECT_LT(OrderKey(none, milliseconds(0)), OrderKey(soon, milliseconds(0)));  // FIFO
+TEST(BatchPolicy, LooksAtABoundedNumberInVain) {
+  std::vector<QueuedItem> items(1000, Item(60));
+  items.back() = Item(10);
+  BatchLimits limits = Limits();
+  limits.max_overtakes = 1'000'000;
+  EXPECT_THAT(Decide(items, limits).batch, ElementsAre(0));
+  items[40] = Item(10);
+  EXPECT_THAT(Decide(items, limits).batch, ElementsAre(0, 40));
+}
+
+// 10 ms for each batch and 1 ms for each token.
+BatchTimes Times() {
+  BatchTimes times;
+  times.Record(1, milliseconds(11));
+  times.Record(101, milliseconds(111));
+  return times;
+}
+
+QueuedItem Due(milliseconds deadline, std::int64_t tokens) {
+  QueuedItem item = Item(tokens);
+  item.deadline = kNow + deadline;
+  return item;
+}
+
+TEST(BatchPolicyDeadline, ABatchClosesBeforeItMakesAMemberLate) {
+  const BatchTimes times = Times();
+  Line line({Due(milliseconds(50), 20), Item(15), Item(10), Item(5)});
+  const BatchDecision decision = line.Knowing(times).Decide();
+  EXPECT_THAT(decision.batch, ElementsAre(0, 1, 3));
+  EXPECT_THAT(decision.overtaken, ElementsAre(2));
+  EXPECT_EQ(decision.closed, BatchCloseReason::kDeadline);
+}
+
+TEST(BatchPolicyDeadline, WhatIsLateAnyhowDoesNotKeepTheBatchSmall) {
+  const BatchTimes times = Times();
+  Line line({Item(30), Due(milliseconds(35), 20), Item(5)});
+  EXPECT_THAT(line.Knowing(times).Decide().batch, ElementsAre(0, 1, 2));
+}
+
+TEST(BatchPolicyDeadline, WhatCannotBeInTimeLetsTheOthersGoFirst) {
+  const BatchTimes times = Times();
+  Line line({Due(milliseconds(25), 20), Item(30), Due(milliseconds(19), 10)});
+  const BatchDecision decision = line.Knowing(times).Decide();
+  EXPECT_THAT(decision.batch, ElementsAre(1));
+  EXPECT_THAT(decision.overtaken, IsEmpty());
+}
+
+TEST(BatchPolicyDeadline, AnIdleExecutorRunsWhatMayBeLateRatherThanNothing) {
+  const BatchTimes times = Times();
+  Line line({Due(milliseconds(25), 20), Due(milliseconds(19), 10)});
+  EXPECT_THAT(line.Knowing(times).Decide().batch, ElementsAre(0, 1));
+}
+
+TEST(BatchPolicyDeadline, WaitingForCompanyEndsInTimeForTheDeadline) {
+  const BatchTimes times = Times();
+  BatchLimits limits = Limits();
+  limits.max_delay = milliseconds(100);
+  Line line({Item(10), Due(milliseconds(60), 10)});
+  const BatchDecision early = line.Knowing(times).Decide(limits);
+  EXPECT_THAT(early.batch, IsEmpty());
+  EXPECT_EQ(early.look_again, kNow + milliseconds(30));
+  const BatchDecision due = line.Decide(limits, kNow + milliseconds(30));
+  EXPECT_THAT(due.batch, ElementsAre(0, 1));
+  EXPECT_EQ(due.closed, BatchCloseReason::kDeadline);
+}
+
+// 80 ms for one member, against 10 ms for each of three who wait.
+TEST(BatchPolicyCost, ALongRequestDoesNotJoinAFewShortOnes) {
+  const BatchTimes times = Times();
+  Line line({Item(10), Item(80), Item(10), Item(10)});
+  const BatchDecision decision = line.Knowing(times).Decide();
+  EXPECT_THAT(decision.batch, ElementsAre(0, 2, 3));
+  EXPECT_THAT(decision.overtaken, ElementsAre(1));
+  EXPECT_EQ(decision.closed, BatchCloseReason::kCost);
+}
+
+TEST(BatchPolicyCost, WithMoreWaitingABatchOfItsOwnWouldCostMore) {
+  const BatchTimes times = Times();
+  std::vector<QueuedItem> items(9, Item(10));
+  items[1] = Item(80);
+  EXPECT_THAT(Line(items).Knowing(times).Decide().batch, ElementsAre(0, 1, 2));
+  items.pop_back();
+  EXPECT_THAT(Line(items).Knowing(times).Decide().batch, ElementsAre(0, 2, 3, 4));
+}
+
+TEST(BatchPolicyCost, ALongRequestIsPassedNoMoreThanAnyOther) {
+  const BatchTimes times = Times();
+  std::vector<QueuedItem> items = {Item(10), Item(80), Item(10)};
+  items[1].overtaken = 2;
+  EXPECT_THAT(Line(items).Knowing(times).Decide().batch, ElementsAre(0));
+}
+
+TEST(BatchPolicyCost, DelaysThatNobodyNoticesDoNotSplitABatch) {
+  BatchTimes times;
+  times.Record(100, microseconds(100));
+  EXPECT_THAT(Line({Item(10), Item(80), Item(10)}).Knowing(times).Decide().batch,
+              ElementsAre(0, 1, 2));
+}
+
+TEST(BatchPolicyDeadline, WithoutMeasurementsDeadlinesDoNotMatter) {
+  const BatchTimes nothing;
+  Line line({Due(milliseconds(1), 20), Item(30)});
+  EXPECT_THAT(line.Knowing(nothing).Decide().batch, ElementsAre(0, 1));
 }
 
 // One executor that takes `service` per batch, requests arriving by the clock: the whole course of
 // a queue as text, one line per batch, "time us: ids by reason".
 std::vector<std::string> Trace(std::vector<QueuedItem> arrivals, const BatchLimits& limits,
                                microseconds service) {
-  struct Waiting {
-    QueuedItem item;
-    std::size_t id;
-  };
   std::vector<std::string> lines;
-  std::vector<Waiting> queue;
+  WaitingLine queue(FifoRules());
   TimePoint now = kNow;
   TimePoint free_at = kNow;
   std::size_t arrived = 0;
   while (arrived < arrivals.size() || !queue.empty()) {
-    while (arrived < arrivals.size() && arrivals[arrived].queued <= now) {
-      queue.push_back({arrivals[arrived], arrived});
-      ++arrived;
+    for (; arrived < arrivals.size() && arrivals[arrived].queued <= now; ++arrived) {
+      arrivals[arrived].id = arrived;
+      queue.Insert(arrivals[arrived], "a");
     }
-    std::vector<QueuedItem> items;
-    for (const Waiting& waiting : queue) items.push_back(waiting.item);
-    const BatchDecision decision = DecideBatch({items, free_at <= now, false}, limits, now);
-    for (const std::size_t index : decision.overtaken) ++queue[index].item.overtaken;
     std::string line =
         absl::StrCat(std::chrono::duration_cast<microseconds>(now - kNow).count(), ":");
-    for (const std::size_t index : decision.batch) absl::StrAppend(&line, " ", queue[index].id);
-    for (const std::size_t index : decision.abandoned) {
-      absl::StrAppend(&line, " -", queue[index].id);
+    const std::size_t without_event = line.size();
+    for (const ItemId id : queue.Expired(now)) {
+      queue.Remove(id);
+      absl::StrAppend(&line, " -", id);
     }
-    std::vector<std::size_t> gone = decision.batch;
-    gone.insert(gone.end(), decision.abandoned.begin(), decision.abandoned.end());
-    std::sort(gone.rbegin(), gone.rend());
-    for (const std::size_t index : gone) queue.erase(queue.begin() + index);
-    if (!gone.empty()) lines.push_back(line);
+    const BatchDecision decision = DecideBatch({queue, free_at <= now, false}, limits, now);
+    queue.Apply(decision.rounds);
+    for (const ItemId id : decision.overtaken) queue.CountOvertaken(id);
+    for (const ItemId id : decision.batch) {
+      queue.Remove(id);
+      absl::StrAppend(&line, " ", id);
+    }
+    if (line.size() > without_event) lines.push_back(line);
     if (!decision.batch.empty()) free_at = now + service;
-    TimePoint next = decision.look_again;
+    TimePoint next = std::min(decision.look_again, queue.next_deadline());
     if (arrived < arrivals.size()) next = std::min(next, arrivals[arrived].queued);
     if (free_at > now) next = std::min(next, free_at);
     now = std::max(now + microseconds(1), next);

@@ -50,7 +50,14 @@ INSTANTIATE_TEST_SUITE_P(
         OutOfRange{"max_queue_score_bytes", [](auto* o) { o->max_queue_score_bytes = 0; }},
         OutOfRange{"ordering_horizon_ms",
                    [](auto* o) { o->ordering_horizon = std::chrono::milliseconds(-1); }},
-        OutOfRange{"max_overtakes", [](auto* o) { o->max_overtakes = -1; }}));
+        OutOfRange{"max_overtakes", [](auto* o) { o->max_overtakes = -1; }},
+        OutOfRange{"queue_timeout_ms",
+                   [](auto* o) { o->queue_timeout = std::chrono::milliseconds(-1); }},
+        OutOfRange{"priority_levels", [](auto* o) { o->priority_levels = 0; }},
+        OutOfRange{"default_priority", [](auto* o) { o->default_priority = 4; }},
+        OutOfRange{"priority_ageing_ms",
+                   [](auto* o) { o->priority_ageing = std::chrono::milliseconds(0); }},
+        OutOfRange{"max_client_keys", [](auto* o) { o->max_client_keys = 0; }}));
 
 }  // namespace
 }  // namespace reprise::server::batching

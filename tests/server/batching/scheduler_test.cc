@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "server/request/retry_hint.h"
 #include "tests/server/fakes/answer.h"
 #include "tests/server/fakes/fake_clock.h"
 #include "tests/server/fakes/fake_observer.h"
@@ -29,7 +30,9 @@ using ::reprise::server::testing::PendingAnswer;
 using ::reprise::server::testing::RunnerControl;
 using ::reprise::testing::StatusIs;
 using ::testing::_;
+using ::testing::Contains;
 using ::testing::ElementsAre;
+using ::testing::Gt;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
@@ -37,11 +40,15 @@ constexpr QueueDepth kBounds{
     .requests = 100000, .rows = 1000000, .tokens = 10000000, .bytes = 1, .score_bytes = 1000000000};
 
 SchedulerConfig Config() {
-  return {
-      .model = "m",
-      .version = "3",
-      .limits = {.max_rows = 4, .max_tokens = 100, .max_score_bytes = 100000, .max_overtakes = 2},
-      .ordering_horizon = std::chrono::seconds(1)};
+  return {.model = "m",
+          .version = "3",
+          .rules = {.limits = {.max_rows = 4,
+                               .max_tokens = 100,
+                               .max_score_bytes = 100000,
+                               .max_overtakes = 2},
+                    .line = {.ordering_horizon = std::chrono::seconds(1),
+                             .turn_tokens = 1000,
+                             .max_clients = 10}}};
 }
 
 class SchedulerTest : public ::testing::Test {
@@ -167,12 +174,99 @@ TEST_F(SchedulerTest, CancelledRequestIsAnsweredWhileTheWorkerIsBusy) {
   auto request = Request(1);
   const std::shared_ptr<Cancellation> cancellation = request->request->cancellation;
   const PendingAnswer cancelled = Submit(std::move(request));
-  cancellation->Cancel();
-  clock_.Advance(std::chrono::milliseconds(10));
+  cancellation->Cancel();  // the clock stands still: nobody polls
   EXPECT_THAT(cancelled.Await(), StatusIs(absl::StatusCode::kCancelled, _));
   EXPECT_EQ(observer_.depth().tokens, 0);
   control_->Release();
   EXPECT_OK(busy.Await());
+}
+
+TEST_F(SchedulerTest, RequestCancelledBeforeItIsQueuedIsAnswered) {
+  Start(Config());
+  const PendingAnswer busy = KeepBusy();
+  auto request = Request(1);
+  request->request->cancellation->Cancel();
+  EXPECT_THAT(Submit(std::move(request)).Await(), StatusIs(absl::StatusCode::kCancelled, _));
+  control_->Release();
+  EXPECT_OK(busy.Await());
+}
+
+TEST_F(SchedulerTest, RequestThatWouldBeLateIsRefusedAtOnce) {
+  SchedulerConfig config = Config();
+  config.times.Record(1, std::chrono::milliseconds(30));
+  Start(config);
+  const PendingAnswer busy = KeepBusy();
+  auto request = Request(1);
+  request->request->deadline = clock_.Now() + std::chrono::milliseconds(59);
+  const PendingAnswer refused = Submit(std::move(request));
+  EXPECT_EQ(refused.times(), 1);
+  const absl::Status status = refused.Await().status();
+  EXPECT_THAT(status, StatusIs(absl::StatusCode::kDeadlineExceeded, HasSubstr("refused at once")));
+  EXPECT_EQ(RetryHint(status), std::chrono::milliseconds(1));
+  EXPECT_EQ(refused.refusal(), RefusalReason::kDeadline);
+  request = Request(2);
+  request->request->deadline = clock_.Now() + std::chrono::milliseconds(60);
+  const PendingAnswer admitted = Submit(std::move(request));
+  EXPECT_EQ(scheduler_->PredictedRoom(), std::chrono::milliseconds(30));
+  control_->Release();
+  EXPECT_OK(admitted.Await());
+}
+
+TEST_F(SchedulerTest, LearnsHowLongBatchesTake) {
+  SchedulerConfig config = Config();
+  config.rules.limits.max_rows = 1;
+  Start(config);
+  const PendingAnswer busy = KeepBusy();
+  clock_.Advance(std::chrono::milliseconds(40));
+  const PendingAnswer second = Submit(Request(1));
+  control_->Release();
+  EXPECT_OK(second.Await());
+  const PendingAnswer again = KeepBusy();
+  auto request = Request(2);
+  request->request->deadline = clock_.Now() + std::chrono::milliseconds(1);
+  // The first took 40 ms, the second none: the fastest of the first runs is believed.
+  const PendingAnswer hopeful = Submit(std::move(request));
+  EXPECT_EQ(hopeful.times(), 0);
+  control_->Release();
+  EXPECT_OK(hopeful.Await());
+}
+
+TEST_F(SchedulerTest, ReportsThePredictedWaitWithEachBatch) {
+  SchedulerConfig config = Config();
+  config.rules.limits.max_rows = 1;
+  config.times.Record(10, std::chrono::milliseconds(20));
+  Start(config);
+  control_->Hold();
+  const PendingAnswer a = Submit(Request(1, 10)), b = Submit(Request(2, 10)),
+                      c = Submit(Request(3, 10));
+  control_->Release();
+  EXPECT_OK(a.Await());
+  EXPECT_OK(b.Await());
+  EXPECT_OK(c.Await());
+  EXPECT_THAT(observer_.predicted_waits(), Contains(Gt(std::chrono::nanoseconds(0))));
+  EXPECT_GE(observer_.predicted_waits().front(), observer_.predicted_waits().back());
+}
+
+TEST_F(SchedulerTest, HigherPrioritiesAndOtherClientsGoFirst) {
+  SchedulerConfig config = Config();
+  config.rules.limits.max_rows = 1;
+  config.rules.line.priority_levels = 2;
+  config.rules.line.turn_tokens = 1;
+  config.rules.default_priority = 2;
+  Start(config);
+  const PendingAnswer busy = KeepBusy();
+  std::vector<PendingAnswer> answers;
+  for (int id = 1; id <= 3; ++id) answers.push_back(Submit(Request(id)));
+  auto other = Request(4);
+  other->request->client_key = "other";
+  answers.push_back(Submit(std::move(other)));
+  auto high = Request(5);
+  high->request->priority = 1;
+  answers.push_back(Submit(std::move(high)));
+  control_->Release();
+  for (const PendingAnswer& answer : answers) EXPECT_OK(answer.Await());
+  EXPECT_THAT(control_->runs(), ElementsAre(ElementsAre(1000), ElementsAre(5), ElementsAre(1),
+                                            ElementsAre(4), ElementsAre(2), ElementsAre(3)));
 }
 
 TEST_F(SchedulerTest, ResultOfARequestCancelledInItsBatchIsDropped) {
@@ -189,7 +283,7 @@ TEST_F(SchedulerTest, ResultOfARequestCancelledInItsBatchIsDropped) {
 
 TEST_F(SchedulerTest, WithADelayTheBatchLeavesWhenItsTimeHasCome) {
   SchedulerConfig config = Config();
-  config.limits.max_delay = std::chrono::milliseconds(3);
+  config.rules.limits.max_delay = std::chrono::milliseconds(3);
   Start(config);
   const PendingAnswer a = Submit(Request(1));
   clock_.Advance(std::chrono::milliseconds(2));
@@ -205,7 +299,7 @@ TEST_F(SchedulerTest, WithADelayTheBatchLeavesWhenItsTimeHasCome) {
 
 TEST_F(SchedulerTest, FlushRunsWhatWaitsForCompany) {
   SchedulerConfig config = Config();
-  config.limits.max_delay = std::chrono::hours(1);
+  config.rules.limits.max_delay = std::chrono::hours(1);
   Start(config);
   const PendingAnswer answer = Submit(Request(1));
   scheduler_->Flush();
@@ -265,7 +359,7 @@ TEST_F(SchedulerTest, HeartbeatFollowsTheClockEvenWhenIdle) {
 
 TEST_F(SchedulerTest, SeveralWorkersRunAtTheSameTime) {
   SchedulerConfig config = Config();
-  config.limits.max_rows = 1;
+  config.rules.limits.max_rows = 1;
   Start(config, /*workers=*/3);
   control_->Hold();
   const PendingAnswer a = Submit(Request(1)), b = Submit(Request(2)), c = Submit(Request(3));
@@ -276,11 +370,57 @@ TEST_F(SchedulerTest, SeveralWorkersRunAtTheSameTime) {
   EXPECT_OK(c.Await());
 }
 
+// Counts how often each wait ends; waits are real, so a thread that nobody wakes stays asleep.
+class CountingClock final : public Clock {
+ public:
+  SteadyClock::time_point Now() const override {
+    return SteadyClock::time_point(std::chrono::hours(1));
+  }
+  void WaitUntil(std::condition_variable& condition, MutexLock& lock,
+                 SteadyClock::time_point) override {
+    ++waits_;
+    condition.wait(lock.native());
+    ++wakes_;
+  }
+  int waits() const { return waits_; }
+  int wakes() const { return wakes_; }
+
+ private:
+  std::atomic<int> waits_ = 0;
+  std::atomic<int> wakes_ = 0;
+};
+
+TEST_F(SchedulerTest, SubmittingWhileBusyWakesTheSweeperOnlyForAnEarlierDeadline) {
+  CountingClock clock;
+  std::vector<std::unique_ptr<BatchRunner>> runners;
+  runners.push_back(std::make_unique<FakeRunner>(control_));
+  scheduler_ = std::make_unique<Scheduler>(Config(), std::move(runners), clock, observer_);
+  const PendingAnswer busy = KeepBusy();
+  while (clock.waits() - clock.wakes() < 1) std::this_thread::yield();  // the sweeper sleeps
+  const int before = clock.wakes();
+  std::vector<PendingAnswer> answers;
+  const auto submit = [&](std::chrono::milliseconds deadline) {
+    auto request = Request(static_cast<int>(answers.size()));
+    request->request->deadline = clock.Now() + deadline;
+    answers.push_back(Submit(std::move(request)));
+  };
+  for (int i = 0; i < 50; ++i) submit(std::chrono::hours(1));  // it looks once a second anyhow
+  EXPECT_EQ(clock.wakes(), before);
+  submit(std::chrono::milliseconds(10));
+  while (clock.wakes() == before) std::this_thread::yield();
+  while (clock.waits() == clock.wakes()) std::this_thread::yield();
+  for (int i = 0; i < 50; ++i) submit(std::chrono::milliseconds(10 + i));
+  EXPECT_EQ(clock.wakes(), before + 1);
+  control_->Release();
+  for (const PendingAnswer& answer : answers) EXPECT_OK(answer.Await());
+  scheduler_.reset();
+}
+
 // Submits, cancels, expiries, faults and a shutdown in the middle, all at once.
 TEST_F(SchedulerTest, EveryRequestIsAnsweredExactlyOnceInAStorm) {
   constexpr int kThreads = 4, kPerThread = 2000;
   SchedulerConfig config = Config();
-  config.limits.max_delay = std::chrono::microseconds(50);
+  config.rules.limits.max_delay = std::chrono::microseconds(50);
   Start(config, /*workers=*/2);
   std::vector<std::atomic<int>> times(kThreads * kPerThread);
   std::atomic<bool> over = false;

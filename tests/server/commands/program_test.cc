@@ -19,13 +19,13 @@ using ::testing::HasSubstr;
 TEST(Program, HelpListsTheCommands) {
   const ProgramResult result = RunProgram({"--help"});
   EXPECT_EQ(result.status, 0);
-  for (const char* command : {"serve", "convert", "bench", "inspect", "health"}) {
+  for (const char* command : {"serve", "convert", "bench", "inspect", "health", "simulate"}) {
     EXPECT_THAT(result.output, HasSubstr(command));
   }
 }
 
 TEST(Program, EveryCommandHasHelp) {
-  for (const char* command : {"serve", "convert", "bench", "inspect", "health"}) {
+  for (const char* command : {"serve", "convert", "bench", "inspect", "health", "simulate"}) {
     const ProgramResult result = RunProgram({command, "--help"});
     EXPECT_EQ(result.status, 0) << command;
     EXPECT_THAT(result.output, HasSubstr("Options"));
@@ -44,7 +44,14 @@ TEST(Program, BadUsageEndsWithStatus2) {
       {"convert", "somewhere", "--output", "elsewhere"},
       {"convert", "somewhere", "--output", "elsewhere", "--heads", "1"},
       {"inspect"},
-      {"health", "--port", "0"}};
+      {"health", "--port", "0"},
+      {"simulate"},
+      {"simulate", "--poisson", "10"},
+      {"simulate", "--poisson", "0", "--token-us", "1"},
+      {"simulate", "--poisson", "10", "--token-us", "1", "--lengths", "9-3"},
+      {"simulate", "--poisson", "10", "--trace", "x", "--token-us", "1"},
+      {"simulate", "--poisson", "10", "--token-us", "1", "--max-queue-rows", "1"},
+      {"simulate", "--poisson", "10", "--token-us", "1", "--default-priority", "9"}};
   for (const auto& call : calls) {
     const ProgramResult result = RunProgram(call);
     EXPECT_EQ(result.status, 2) << ::testing::PrintToString(call) << "\n" << result.output;

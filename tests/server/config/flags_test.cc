@@ -86,6 +86,9 @@ TEST_F(ServerFlags, ValuesReachTheirRooms) {
          "error",
          "--max-queue-delay-us",
          "250",
+         "--queue-timeout-ms",
+         "700",
+         "--no-prediction",
          "--keepalive-time-ms",
          "5000"});
   EXPECT_EQ(options_.grpc.host, "0.0.0.0");
@@ -101,6 +104,8 @@ TEST_F(ServerFlags, ValuesReachTheirRooms) {
   EXPECT_EQ(options_.cpu_isa, engine::device::CpuIsa::kAvx2);
   EXPECT_EQ(options_.log_level, LogLevel::kError);
   EXPECT_EQ(options_.repository.defaults.batching.max_queue_delay_us, 250);
+  EXPECT_EQ(options_.repository.defaults.batching.queue_timeout, std::chrono::milliseconds(700));
+  EXPECT_FALSE(options_.repository.defaults.batching.prediction);
   EXPECT_EQ(options_.grpc.keepalive_time, std::chrono::seconds(5));
 }
 

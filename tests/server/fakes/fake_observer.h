@@ -45,6 +45,7 @@ class FakeObserver final : public Observer {
     MutexLock lock(mutex_);
     batches_.push_back({outcome.requests, outcome.rows, outcome.tokens, outcome.closed,
                         outcome.report == nullptr});
+    predicted_waits_.push_back(outcome.predicted_wait);
   }
   void OnSequence(std::string_view, std::string_view, std::int64_t tokens) override {
     MutexLock lock(mutex_);
@@ -76,6 +77,7 @@ class FakeObserver final : public Observer {
   std::vector<Rpc> rpcs() const { return Read(rpcs_); }
   std::vector<Inference> inferences() const { return Read(inferences_); }
   std::vector<Batch> batches() const { return Read(batches_); }
+  std::vector<std::chrono::nanoseconds> predicted_waits() const { return Read(predicted_waits_); }
   std::vector<std::int64_t> sequences() const { return Read(sequences_); }
   QueueDepth depth() const { return Read(depth_); }
   std::int64_t inflight() const { return Read(inflight_); }
@@ -96,6 +98,7 @@ class FakeObserver final : public Observer {
   std::vector<Rpc> rpcs_;
   std::vector<Inference> inferences_;
   std::vector<Batch> batches_;
+  std::vector<std::chrono::nanoseconds> predicted_waits_;
   std::vector<std::int64_t> sequences_;
   QueueDepth depth_;
   std::int64_t inflight_ = 0;

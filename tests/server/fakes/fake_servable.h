@@ -43,7 +43,7 @@ inline repository::ServableParts FakeParts(const std::string& model, const std::
   parts.type_vocab_size = 2;
   parts.max_text_bytes = 1024;
   parts.score_bytes_per_square = 2;
-  parts.max_overtakes = 2;
+  parts.batching.max_overtakes = 2;
   parts.encode = EncodeAsBytes;
   parts.runners.push_back(std::make_unique<FakeRunner>(std::move(control)));
   return parts;

@@ -65,7 +65,7 @@ TEST_F(InferenceServiceTest, MetadataListsOnlyWhatWorks) {
   EXPECT_THAT(response.extensions(),
               ElementsAre("binary_tensor_data", "classification", "logging", "model_configuration",
                           "model_repository", "model_repository(unload_dependents)",
-                          "statistics"));
+                          "schedule_policy", "statistics"));
 }
 
 TEST_F(InferenceServiceTest, DescribesAModelTwice) {

@@ -9,6 +9,7 @@
 #include "grpcpp/server_context.h"
 #include "grpcpp/test/server_context_test_spouse.h"
 #include "gtest/gtest.h"
+#include "server/request/retry_hint.h"
 
 namespace reprise::server::grpc {
 namespace {
@@ -84,6 +85,18 @@ TEST(ToGrpcStatusTest, HintsAtAnEarlyDeadlineWithoutPushback) {
   EXPECT_EQ(early.pushback, "");
   const Converted late = Convert(absl::DeadlineExceededError("late"), RefusalReason::kNone);
   EXPECT_EQ(late.retry_ms, std::nullopt);
+}
+
+TEST(ToGrpcStatusTest, APredictionTakesThePlaceOfTheGuess) {
+  const std::chrono::milliseconds predicted(1234);
+  const Converted full = Convert(WithRetryHint(absl::ResourceExhaustedError("full"), predicted),
+                                 RefusalReason::kQueueRequests);
+  EXPECT_EQ(full.retry_ms, 1234);
+  EXPECT_EQ(full.pushback, "1234");
+  const Converted early = Convert(WithRetryHint(absl::DeadlineExceededError("no"), predicted),
+                                  RefusalReason::kDeadline);
+  EXPECT_EQ(early.retry_ms, 1234);
+  EXPECT_EQ(early.pushback, "");
 }
 
 TEST(ToGrpcStatusTest, CutsLongMessagesBetweenCharacters) {

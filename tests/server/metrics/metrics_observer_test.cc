@@ -192,11 +192,19 @@ TEST_F(MetricsObserverTest, ABatchReportsItsSizeAndWhyItClosed) {
   EXPECT_EQ(CounterValue(registry_, "reprise_tokens_total", kDemo), 0);  // the engine failed
 }
 
+TEST_F(MetricsObserverTest, ABatchSaysHowLongThoseBehindItWillWait) {
+  BatchOutcome outcome = Batch(nullptr);
+  outcome.predicted_wait = std::chrono::milliseconds(750);
+  observer_.OnBatchFinished(outcome);
+  EXPECT_DOUBLE_EQ(GaugeValue(registry_, "reprise_predicted_wait_seconds", kDemo), 0.75);
+}
+
 TEST_F(MetricsObserverTest, EachCloseReasonHasItsSeries) {
   const std::map<BatchCloseReason, std::string> reasons = {
-      {BatchCloseReason::kTokens, "tokens"}, {BatchCloseReason::kRows, "rows"},
-      {BatchCloseReason::kScores, "scores"}, {BatchCloseReason::kDelay, "delay"},
-      {BatchCloseReason::kIdle, "idle"},     {BatchCloseReason::kDrain, "drain"}};
+      {BatchCloseReason::kTokens, "tokens"},     {BatchCloseReason::kRows, "rows"},
+      {BatchCloseReason::kScores, "scores"},     {BatchCloseReason::kDelay, "delay"},
+      {BatchCloseReason::kDeadline, "deadline"}, {BatchCloseReason::kCost, "cost"},
+      {BatchCloseReason::kIdle, "idle"},         {BatchCloseReason::kDrain, "drain"}};
   double expected = 0;
   for (const auto& [reason, label] : reasons) {
     ++expected;

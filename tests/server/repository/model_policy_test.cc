@@ -34,7 +34,9 @@ TEST(ModelPolicy, EveryKeyOverridesItsField) {
       "max_batch_size": 8, "max_batch_tokens": 9, "max_batch_score_bytes": 10,
       "max_queue_delay_us": 11, "max_queue_requests": 12, "max_queue_rows": 13,
       "max_queue_tokens": 14, "max_queue_bytes": 15, "max_queue_score_bytes": 16,
-      "max_overtakes": 17, "ordering_horizon_ms": 18})",
+      "max_overtakes": 17, "ordering_horizon_ms": 18, "queue_timeout_ms": 19,
+      "prediction": false, "priority_levels": 5, "default_priority": 4,
+      "priority_ageing_ms": 20, "max_client_keys": 21})",
                                         {});
   ASSERT_OK(options);
   EXPECT_EQ(options->precision, engine::Precision::kBF16);
@@ -62,6 +64,12 @@ TEST(ModelPolicy, EveryKeyOverridesItsField) {
   EXPECT_EQ(batching.max_queue_score_bytes, 16);
   EXPECT_EQ(batching.max_overtakes, 17);
   EXPECT_EQ(batching.ordering_horizon, std::chrono::milliseconds(18));
+  EXPECT_EQ(batching.queue_timeout, std::chrono::milliseconds(19));
+  EXPECT_FALSE(batching.prediction);
+  EXPECT_EQ(batching.priority_levels, 5);
+  EXPECT_EQ(batching.default_priority, 4);
+  EXPECT_EQ(batching.priority_ageing, std::chrono::milliseconds(20));
+  EXPECT_EQ(batching.max_client_keys, 21);
 }
 
 TEST(ModelPolicy, UnknownKeyIsNamedWithTheKnownOnes) {

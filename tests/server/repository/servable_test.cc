@@ -1,12 +1,14 @@
 #include "server/repository/servable.h"
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "server/request/retry_hint.h"
 #include "tests/server/fakes/answer.h"
 #include "tests/server/fakes/fake_clock.h"
 #include "tests/server/fakes/fake_observer.h"
@@ -143,6 +145,45 @@ TEST_F(ServableTest, ExpiredAndCancelledRequestsAreNotAdmitted) {
   cancelled->cancellation->Cancel();
   EXPECT_THAT(Infer(std::move(cancelled)).Await(), StatusIs(absl::StatusCode::kCancelled, _));
   EXPECT_TRUE(control_->runs().empty());
+}
+
+TEST_F(ServableTest, TheTightestOfQueueTimeoutAndTheCallersDeadlineCounts) {
+  ServableParts parts = FakeParts("m", "1", control_);
+  parts.description.limits.queue_timeout_us = 5000;
+  Start(std::move(parts));
+  const PendingAnswer running = KeepBusy();
+  const auto infer = [this](std::optional<std::chrono::milliseconds> deadline) {
+    auto request = Ids({2});
+    request->arrival = clock_.Now();
+    if (deadline) request->deadline = clock_.Now() + *deadline;
+    return Infer(std::move(request));
+  };
+  const PendingAnswer none = infer(std::nullopt);
+  const PendingAnswer sooner = infer(std::chrono::milliseconds(3));
+  const PendingAnswer later = infer(std::chrono::milliseconds(60));
+  clock_.Advance(std::chrono::milliseconds(3));
+  EXPECT_THAT(sooner.Await(), StatusIs(absl::StatusCode::kDeadlineExceeded, _));
+  EXPECT_EQ(none.times() + later.times(), 0);
+  clock_.Advance(std::chrono::milliseconds(2));
+  EXPECT_THAT(none.Await(), StatusIs(absl::StatusCode::kDeadlineExceeded, _));
+  EXPECT_THAT(later.Await(), StatusIs(absl::StatusCode::kDeadlineExceeded, _));
+  EXPECT_EQ(later.refusal(), RefusalReason::kDeadline);
+  EXPECT_EQ(control_->runs().size(), 1u);
+  control_->Release();
+  EXPECT_OK(running.Await());
+}
+
+TEST_F(ServableTest, AFullQueueSaysWhenThereMayBeRoom) {
+  ServableParts parts = FakeParts("m", "1", control_);
+  parts.description.limits.max_queue_requests = 1;
+  parts.times.Record(1, std::chrono::milliseconds(70));
+  Start(std::move(parts));
+  const PendingAnswer running = KeepBusy();
+  const PendingAnswer waiting = Infer(Ids({2}));
+  const PendingAnswer refused = Infer(Ids({3}));
+  EXPECT_EQ(RetryHint(refused.Await().status()), std::chrono::milliseconds(70));
+  control_->Release();
+  EXPECT_OK(waiting.Await());
 }
 
 TEST_F(ServableTest, AFullQueueRefusesIdsAndTextsAlike) {

@@ -63,6 +63,14 @@ TEST(WarmUp, ZeroRunsIsOff) {
   EXPECT_THAT(runner.shapes, IsEmpty());
 }
 
+TEST(WarmUp, TellsHowLongBatchesTake) {
+  ShapeRunner runner;
+  const auto times = WarmUp(Limits(), {}, 1, &runner);
+  ASSERT_OK(times);
+  EXPECT_FALSE(times->empty());
+  EXPECT_TRUE(WarmUp(Limits(), {}, 0, &runner)->empty());
+}
+
 TEST(WarmUp, AFaultOrAValueThatIsNotFiniteKeepsTheModelFromServing) {
   ShapeRunner runner;
   runner.value = std::numeric_limits<float>::quiet_NaN();

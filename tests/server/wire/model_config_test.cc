@@ -19,6 +19,9 @@ ModelDescription Description() {
   description.limits.max_batch_size = 8;
   description.limits.max_queue_requests = 16;
   description.limits.max_queue_delay_us = 250;
+  description.limits.queue_timeout_us = 5000;
+  description.limits.priority_levels = 3;
+  description.limits.default_priority = 2;
   description.limits.max_batch_tokens = 4096;
   description.limits.executors = 2;
   return description;
@@ -51,7 +54,11 @@ TEST(ToModelConfigTest, SaysThatRequestsAreBatched) {
   const auto config = ToModelConfig(Description());
   ASSERT_TRUE(config.has_dynamic_batching());
   EXPECT_EQ(config.dynamic_batching().max_queue_delay_microseconds(), 250u);
-  EXPECT_EQ(config.dynamic_batching().default_queue_policy().max_queue_size(), 16u);
+  EXPECT_EQ(config.dynamic_batching().priority_levels(), 3u);
+  EXPECT_EQ(config.dynamic_batching().default_priority_level(), 2u);
+  const auto& policy = config.dynamic_batching().default_queue_policy();
+  EXPECT_EQ(policy.max_queue_size(), 16u);
+  EXPECT_EQ(policy.default_timeout_microseconds(), 5000u);
   ASSERT_EQ(config.instance_group_size(), 1);
   EXPECT_EQ(config.instance_group(0).count(), 2);
   EXPECT_EQ(config.instance_group(0).kind(), inference::ModelInstanceGroup::KIND_CPU);

@@ -1,0 +1,16 @@
+// When a refused request is worth sending again, carried along with the status that refuses it.
+#pragma once
+
+#include <chrono>
+#include <optional>
+
+#include "absl/status/status.h"
+
+namespace reprise::server {
+
+// `status` with a prediction of how long it will take until there is room: between 1 ms and 60 s.
+absl::Status WithRetryHint(absl::Status status, std::chrono::nanoseconds wait);
+// What WithRetryHint put in; nothing where nobody did.
+std::optional<std::chrono::milliseconds> RetryHint(const absl::Status& status);
+
+}  // namespace reprise::server
