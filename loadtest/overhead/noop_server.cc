@@ -69,7 +69,7 @@ absl::StatusOr<std::unique_ptr<NoopServer>> NoopServer::Start(const std::string&
   REPRISE_ASSIGN_OR_RETURN(
       noop->grpc_, server::grpc::GrpcServer::Start({.port = 0}, {.core = *noop->core_,
                                                                  .observer = noop->observer_,
-                                                                 .statistics = noop->observer_,
+                                                                 .statistics = noop->statistics_,
                                                                  .log = noop->log_,
                                                                  .alive = [] { return true; }}));
   return noop;

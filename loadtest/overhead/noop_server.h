@@ -11,6 +11,7 @@
 #include "server/metrics/metrics_registry.h"
 #include "server/metrics/statistics_observer.h"
 #include "server/repository/serving_core_impl.h"
+#include "server/request/observer_list.h"
 
 namespace reprise::loadtest {
 
@@ -35,7 +36,8 @@ class NoopServer {
 
   server::metrics::MetricsRegistry registry_;
   server::metrics::MetricsObserver metrics_{registry_, {}};
-  server::metrics::StatisticsObserver observer_{metrics_};
+  server::metrics::StatisticsObserver statistics_;
+  server::ObserverList observer_{{&metrics_, &statistics_}};
   server::config::JsonLogControl log_;
   std::unique_ptr<server::repository::ServingCoreImpl> core_;
   std::unique_ptr<server::grpc::GrpcServer> grpc_;

@@ -60,7 +60,7 @@ void AddRepositoryFlags(CLI::App& app, repository::RepositoryOptions* options,
   app.add_option(
          "--load-model", core->load_models,
          "Models to load at start with --model-control explicit, with commas or by repeating "
-         "the flag; '*': all of them")
+         "the flag; '*': all of them; default: none")
       ->type_name("NAME")
       ->delimiter(',')
       ->allow_extra_args(false);
@@ -207,7 +207,7 @@ void AddTraceFlags(CLI::App& app, trace::TraceOptions* options) {
   app.option_defaults()->group("Traces");
   app.add_option("--trace-file", options->file,
                  "File to write calls to as OpenTelemetry spans, one line of OTLP JSON for each "
-                 "call; made if it is not there, else added to. Default: none")
+                 "call; made if it is not there, else added to; default: none")
       ->type_name("FILE");
   app.add_option("--trace-sample-rate", options->sample_rate,
                  "Share of the calls without a traceparent that are traced; for others the flag of "

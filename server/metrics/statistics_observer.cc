@@ -123,7 +123,7 @@ void StatisticsObserver::OnQueueDepth(std::string_view model, std::string_view v
 }
 
 void StatisticsObserver::OnModelState(std::string_view model, std::string_view version,
-                                      ModelState state, std::string_view reason) {
+                                      ModelState state, std::string_view /*reason*/) {
   if (Record* record = Find(model, version)) record->State(state);
 }
 

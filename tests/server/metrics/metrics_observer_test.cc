@@ -376,26 +376,24 @@ TEST_F(MetricsObserverTest, AReadyModelTellsItsLimitsAndWhatItIs) {
   }
 }
 
-TEST_F(MetricsObserverTest, AnUnloadedVersionHoldsNothingAndAReplacedOneIsDescribedAnew) {
+TEST_F(MetricsObserverTest, AReplacedVersionIsDescribedAnewAndAnUnloadedOneHasNoSeries) {
   observer_.OnModelReady(ReuseModel(), milliseconds(1));
   engine::ExecutionReport report = Report();
   observer_.OnBatchFinished(Batch(&report));
   ModelDescription other = ReuseModel();
   other.strategy = "fused";
   observer_.OnModelReady(other, milliseconds(1));
-  EXPECT_FALSE(
-      FindSeries(registry_, "reprise_model_info", Demo("chosen_strategy", "auto")).has_value());
-  EXPECT_EQ(GaugeValue(registry_, "reprise_model_info", Demo("chosen_strategy", "fused")), 1);
+  EXPECT_FALSE(FindSeries(registry_, "reprise_model_info", Demo("strategy", "auto")).has_value());
+  EXPECT_EQ(GaugeValue(registry_, "reprise_model_info", Demo("strategy", "fused")), 1);
 
-  const double counted = CounterValue(registry_, "reprise_tokens_total", kDemo);
   observer_.OnModelState("demo", "1", ModelState::kUnloading, "unloading");
+  EXPECT_FALSE(FindSeries(registry_, "reprise_model_ready", kDemo).has_value());
   observer_.OnModelState("demo", "1", ModelState::kUnavailable, kUnloaded);
-  EXPECT_FALSE(FindSeries(registry_, "reprise_model_info", kDemo).has_value());
-  EXPECT_EQ(GaugeValue(registry_, "reprise_executors", kDemo), 0);
-  for (const char* state : {"used", "capacity"}) {
-    EXPECT_EQ(GaugeValue(registry_, "reprise_arena_bytes", Demo("state", state)), 0) << state;
+  EXPECT_FALSE(FindSeries(registry_, "reprise_model_ready", kDemo).has_value());
+  observer_.OnModelUnloaded("demo", "1");
+  for (const char* name : {"reprise_model_info", "reprise_executors", "reprise_arena_bytes"}) {
+    EXPECT_FALSE(FindSeries(registry_, name, kDemo).has_value()) << name;
   }
-  EXPECT_EQ(CounterValue(registry_, "reprise_tokens_total", kDemo), counted);
 }
 
 TEST_F(MetricsObserverTest, SavedBytesAreThoseOfTheProjectionsThatReuseLeavesOut) {

@@ -65,10 +65,10 @@ TEST(WarmUp, ZeroRunsIsOff) {
 
 TEST(WarmUp, TellsHowLongBatchesTake) {
   ShapeRunner runner;
-  const auto times = WarmUp(Limits(), {}, 1, &runner);
+  const auto times = WarmUp(Limits(), {}, 1, {}, &runner);
   ASSERT_OK(times);
   EXPECT_FALSE(times->empty());
-  EXPECT_TRUE(WarmUp(Limits(), {}, 0, &runner)->empty());
+  EXPECT_TRUE(WarmUp(Limits(), {}, 0, {}, &runner)->empty());
 }
 
 TEST(WarmUp, AFaultOrAValueThatIsNotFiniteKeepsTheModelFromServing) {
