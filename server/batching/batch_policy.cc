@@ -67,7 +67,9 @@ class Filling {
     if (score_bytes_ + item.score_bytes > limits_.max_score_bytes) return BatchCloseReason::kScores;
     if (times_ == nullptr) return kNotFull;
     if (Finish(tokens_ + item.tokens) > finish_by_) return BatchCloseReason::kDeadline;
-    if (CostsMoreThanItSaves(item.tokens)) return BatchCloseReason::kCost;
+    // Whoever lets requests wait for company has chosen throughput over their time.
+    const bool waits_for_company = limits_.max_delay.count() > 0;
+    if (!waits_for_company && CostsMoreThanItSaves(item.tokens)) return BatchCloseReason::kCost;
     return kNotFull;
   }
   bool CostsMoreThanItSaves(std::int64_t tokens) const {

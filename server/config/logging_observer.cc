@@ -46,12 +46,13 @@ void LoggingObserver::OnRpcFinished(const RpcOutcome& outcome) {
 void LoggingObserver::OnInferenceFinished(const InferenceOutcome& outcome) {
   const LogLevel level = IsOurFault(outcome.code) ? LogLevel::kError : LogLevel::kDebug;
   if (!Logs(level)) return;
-  constexpr std::size_t kLongestName = 256;  // the caller chose these two, at any length
+  constexpr std::size_t kLongestId = 256;  // the caller chose it, at any length
   LogFields fields = {{"protocol", outcome.protocol},
                       {"method", outcome.method},
                       {"code", absl::StatusCodeToString(outcome.code)},
-                      {"request_id", outcome.id.substr(0, kLongestName)},
-                      {"model", outcome.model.substr(0, kLongestName)},
+                      {"request_id", outcome.id.substr(0, kLongestId)},
+                      // A name that no model has is the caller's text.
+                      {"model", outcome.version.empty() ? std::string_view() : outcome.model},
                       {"version", outcome.version},
                       {"duration_ms", Milliseconds(outcome.duration)},
                       {"rows", outcome.rows},

@@ -16,6 +16,7 @@ PLACES_IN_THE_QUEUE = 3
 # A batch runs when it is full; what does not fill one waits for as long as a test wants it to.
 FLAGS = ["--max-batch-size", ROWS_OF_A_FULL_BATCH, "--max-queue-delay-us", 10_000_000]
 FLAGS += ["--max-queue-requests", PLACES_IN_THE_QUEUE, "--max-receive-bytes", 65536]
+FLAGS += ["--no-prediction"]  # which would run a waiting request just before its deadline
 
 
 @pytest.fixture

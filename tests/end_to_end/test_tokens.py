@@ -245,7 +245,7 @@ def test_neither_log_nor_metrics_hold_a_token_or_a_text(start_server, full_repos
         for request, metadata in (
             (text_request("minilm", [text]), bearer(wrong)),
             (text_request(text, [text]), bearer(token)),
-            (text_request("minilm", [text], id=text, model_version=text), bearer(token)),
+            (text_request("minilm", [text], model_version=text), bearer(token)),
             (text_request("minilm", [text + "\xff"], outputs=[text]), bearer(token)),
             (text_request("minilm", [text.encode() + b"\xff"]), bearer(token)),
         ):
