@@ -165,9 +165,13 @@ absl::StatusOr<std::unique_ptr<Server>> OpenPorts(const ServerOptions& options,
   if (!options.no_http) {
     REPRISE_ASSIGN_OR_RETURN(
         server->http_server,
-        http::HttpServer::Start(
-            config::HttpOptions(options), *server->core, *server->observer,
-            [core = server->core.get()] { return core->Alive(); }, server->security->guards()));
+        http::HttpServer::Start(config::HttpOptions(options),
+                                {.core = *server->core,
+                                 .observer = *server->observer,
+                                 .statistics = server->statistics,
+                                 .log = server->log_control,
+                                 .alive = [core = server->core.get()] { return core->Alive(); }},
+                                server->security->guards()));
   }
   LogListening(options, *server);
   return server;

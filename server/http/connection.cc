@@ -148,6 +148,7 @@ Connection<Stream>::Connection(ServiceContext& service, Stream stream, std::stri
 template <typename Stream>
 Connection<Stream>::~Connection() {
   if (inference_ != nullptr) inference_->Detach();
+  if (control_ != nullptr) control_->Detach();
   service_.open_connections.fetch_sub(1);
 }
 
@@ -357,9 +358,29 @@ void Connection<Stream>::OnBody() {
     share_.Reset();
     return Advance();
   }
+  if (route_.method == Method::kRepositoryModelLoad ||
+      route_.method == Method::kRepositoryModelUnload) {
+    return Control(body);
+  }
   Answered answered = AnswerAtOnce(service_, route_, body);
   service_.CountRpc(route_.name, answered.code);
   Respond(std::move(answered.response));
+}
+
+template <typename Stream>
+void Connection<Stream>::Control(const std::string& body) {
+  control_ = std::make_shared<ControlTask>(
+      service_,
+      [executor = stream_.get_executor()](Inference::Task task) {
+        asio::post(executor, std::move(task));
+      },
+      // This object owns the task, and lets go of it before it dies.
+      [this](const absl::Status& status) {
+        service_.CountRpc(route_.name, status.code());
+        Respond(status.ok() ? Response{} : ErrorResponse({.status = status}));
+      });
+  control_->Run(route_, body);
+  Advance();
 }
 
 template <typename Stream>
@@ -418,7 +439,7 @@ void Connection<Stream>::Respond(Response response) {
 template <typename Stream>
 void Connection<Stream>::OnWritten(error_code error) {
   if (phase_ == Phase::kClosed) return;
-  ReleaseInference();
+  ReleaseWork();
   if (error) return Close();
   if (last_response_) return Linger();
   BeginRequest();
@@ -447,17 +468,23 @@ void Connection<Stream>::Close() {
   } else if (unanswered) {
     service_.CountRpc(route_.name, absl::StatusCode::kCancelled);
   }
-  ReleaseInference();
+  ReleaseWork();
   share_.Reset();
   service_.connections.Remove(this);
 }
 
 template <typename Stream>
-void Connection<Stream>::ReleaseInference() {
-  if (inference_ == nullptr) return;
-  inference_->Detach();
-  service_.inferences.Remove(inference_.get());
-  inference_.reset();
+void Connection<Stream>::ReleaseWork() {
+  if (inference_ != nullptr) {
+    inference_->Detach();
+    service_.inferences.Remove(inference_.get());
+    inference_.reset();
+  }
+  if (control_ != nullptr) {
+    control_->Detach();
+    service_.inferences.Remove(control_.get());
+    control_.reset();
+  }
 }
 
 template <typename Stream>

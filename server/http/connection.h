@@ -15,6 +15,7 @@
 #include "boost/asio/steady_timer.hpp"
 #include "boost/beast/http/parser.hpp"
 #include "server/http/content_coding.h"
+#include "server/http/control_task.h"
 #include "server/http/growing_body.h"
 #include "server/http/inference.h"
 #include "server/http/request_head.h"
@@ -86,7 +87,8 @@ class Connection final : public OpenCall, public std::enable_shared_from_this<Co
   void OnWritten(boost::system::error_code error);
   void Linger();
   void Close();
-  void ReleaseInference();
+  void Control(const std::string& body);
+  void ReleaseWork();
   // The phase may last until then, or for as long as it takes.
   void Await(TimePoint time);
   void AwaitForever();
@@ -112,7 +114,8 @@ class Connection final : public OpenCall, public std::enable_shared_from_this<Co
   TimePoint body_start_;
   std::int64_t body_bytes_ = 0;  // as received
   BodyShare share_;
-  std::shared_ptr<Inference> inference_;
+  std::shared_ptr<Inference> inference_;  // null unless it is one
+  std::shared_ptr<ControlTask> control_;  // null unless it loads or unloads a model
   Response response_;
   std::string response_head_;
   bool last_response_ = false;

@@ -44,18 +44,20 @@ absl::Status Validate(const HttpServerOptions& options) {
 
 class HttpServer::Impl {
  public:
-  Impl(const HttpServerOptions& options, ServingCore& core, Observer& observer,
-       std::function<bool()> alive, const security::PortGuards& guards)
+  Impl(const HttpServerOptions& options, const HttpBackend& backend,
+       const security::PortGuards& guards)
       : io_(options.threads),
-        service_{.core = core,
-                 .observer = observer,
+        service_{.core = backend.core,
+                 .observer = backend.observer,
+                 .statistics = backend.statistics,
+                 .log = backend.log,
                  .max_receive_bytes = options.max_receive_bytes,
                  .max_send_bytes = options.max_send_bytes,
                  .max_header_bytes = options.max_header_bytes,
                  .idle_timeout = options.idle_timeout,
                  .io_timeout = options.io_timeout,
                  .client_key_header = options.client_key_header,
-                 .alive = std::move(alive),
+                 .alive = backend.alive,
                  .access = guards.access,
                  .bodies = BodyBudget(options.body_memory_bytes)},
         certificates_(guards.certificates) {}
@@ -101,11 +103,10 @@ class HttpServer::Impl {
 };
 
 absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Start(const HttpServerOptions& options,
-                                                              ServingCore& core, Observer& observer,
-                                                              std::function<bool()> alive,
+                                                              const HttpBackend& backend,
                                                               const security::PortGuards& guards) {
   REPRISE_RETURN_IF_ERROR(Validate(options));
-  auto impl = std::make_unique<Impl>(options, core, observer, std::move(alive), guards);
+  auto impl = std::make_unique<Impl>(options, backend, guards);
   REPRISE_RETURN_IF_ERROR(impl->Open(options));
   return std::unique_ptr<HttpServer>(new HttpServer(std::move(impl)));
 }

@@ -10,6 +10,8 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "server/request/log_settings.h"
+#include "server/request/model_statistics.h"
 #include "server/request/observer.h"
 #include "server/request/serving_core.h"
 #include "server/security/security.h"
@@ -36,6 +38,15 @@ struct HttpServerOptions {
   std::string client_key_header = "";
 };
 
+// What the server asks and tells.
+struct HttpBackend {
+  ServingCore& core;
+  Observer& observer;
+  const StatisticsSource& statistics;
+  LogControl& log;
+  std::function<bool()> alive;  // what liveness reports; must not block
+};
+
 // InvalidArgument names the first field out of range, and the range.
 absl::Status Validate(const HttpServerOptions& options);
 
@@ -43,13 +54,13 @@ absl::Status Validate(const HttpServerOptions& options);
 // Shutdown; any of the earlier steps may be left out. Thread-safe.
 class HttpServer {
  public:
-  // Opens the port. `core` and `observer` outlive the server, and the core calls back no more once
-  // the destructor has begun. `alive` is what liveness reports; it must not block. `guards` outlive
-  // the server too. InvalidArgument for options out of range; FailedPrecondition when the address
-  // cannot be had, for example because another process has the port.
-  static absl::StatusOr<std::unique_ptr<HttpServer>> Start(
-      const HttpServerOptions& options, ServingCore& core, Observer& observer,
-      std::function<bool()> alive = [] { return true; }, const security::PortGuards& guards = {});
+  // Opens the port. What `backend` and `guards` refer to outlives the server, and the core calls
+  // back no more once the destructor has begun. InvalidArgument for options out of range;
+  // FailedPrecondition when the address cannot be had, for example because another process has the
+  // port.
+  static absl::StatusOr<std::unique_ptr<HttpServer>> Start(const HttpServerOptions& options,
+                                                           const HttpBackend& backend,
+                                                           const security::PortGuards& guards = {});
   ~HttpServer();  // Shutdown without waiting, unless that has happened
   HttpServer(const HttpServer&) = delete;
   HttpServer& operator=(const HttpServer&) = delete;

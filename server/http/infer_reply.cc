@@ -11,6 +11,7 @@
 #include "absl/strings/str_join.h"
 #include "engine/check.h"
 #include "nlohmann/json.hpp"
+#include "server/request/reply_timing.h"
 #include "server/wire/size_limits.h"
 #include "server/wire/tensor_elements.h"
 
@@ -157,6 +158,15 @@ absl::StatusOr<Response> EncodeInfer(InferenceReply reply, const ReplyWishes& wi
   if (!reply.id.empty()) {
     json.append(",\"id\":");
     REPRISE_RETURN_IF_ERROR(AppendText(reply.id, &json));
+  }
+  if (wishes.timing) {
+    json.append(",\"parameters\":{");
+    const char* separator = "";
+    for (const TimingParameter& parameter : TimingParameters(reply.timing)) {
+      absl::StrAppend(&json, separator, "\"", std::string(parameter.name), "\":", parameter.value);
+      separator = ",";
+    }
+    json.append("}");
   }
   json.append(",\"outputs\":[");
   std::vector<std::string> binary;

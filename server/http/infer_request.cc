@@ -322,6 +322,7 @@ absl::Status DecodeJson(std::string_view json, std::string_view binary, Inferenc
   REPRISE_RETURN_IF_ERROR(wire::ReadRequestParameters(parameters, request));
   REPRISE_ASSIGN_OR_RETURN(const std::optional<bool> binary_output,
                            ReadSwitch(parameters, "binary_data_output"));
+  REPRISE_ASSIGN_OR_RETURN(wishes->timing, wire::ReadTimingWish(parameters));
   wishes->binary_by_default = binary_output.value_or(false);
   REPRISE_ASSIGN_OR_RETURN(const std::span<const Json> outputs, ReadArray(root, "outputs"));
   for (const Json& output : outputs) {

@@ -16,6 +16,7 @@ namespace reprise::server::http {
 // What a request asks of the reply beyond the tensors themselves.
 struct ReplyWishes {
   wire::Classifications classifications;
+  bool timing = false;                 // say where the time went (request/reply_timing.h)
   bool binary_by_default = false;      // outputs that do not say
   std::map<std::string, bool> binary;  // those that do: as bytes behind the JSON
 };

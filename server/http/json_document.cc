@@ -5,6 +5,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "engine/check.h"
+#include "engine/weights/json_file.h"
 
 namespace reprise::server::http {
 namespace {
@@ -240,6 +242,16 @@ absl::StatusOr<JsonDocument> ParseJson(std::string_view text, DataLists data_lis
   DocumentBuilder builder(data_lists);
   const bool parsed = Json::sax_parse(text.begin(), text.end(), &builder);
   return std::move(builder).Take(parsed);
+}
+
+absl::StatusOr<nlohmann::json> ReadObject(std::string_view body) {
+  if (body.empty()) return nlohmann::json::object();
+  REPRISE_ASSIGN_OR_RETURN(JsonDocument document, ParseJson(body, DataLists::kKeep));
+  if (!document.root.is_object()) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "the request: found ", engine::weights::JsonText(document.root), ", expected an object"));
+  }
+  return std::move(document.root);
 }
 
 }  // namespace reprise::server::http

@@ -44,4 +44,8 @@ enum class DataLists : std::uint8_t { kKeep, kLift };
 // lifted lists, or a lifted list that mixes kinds.
 absl::StatusOr<JsonDocument> ParseJson(std::string_view text, DataLists data_lists);
 
+// The JSON object of a body; an empty body is an empty object. Errors as ParseJson, or
+// InvalidArgument for another value than an object.
+absl::StatusOr<nlohmann::json> ReadObject(std::string_view body);
+
 }  // namespace reprise::server::http

@@ -15,8 +15,12 @@ enum class Method : std::uint8_t {
   kModelMetadata,
   kModelReady,
   kModelConfig,
+  kModelStatistics,
   kModelInfer,
   kRepositoryIndex,
+  kRepositoryModelLoad,
+  kRepositoryModelUnload,
+  kLogSettings,
   kNotBuilt  // of the protocol, but not of this server
 };
 

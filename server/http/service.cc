@@ -1,7 +1,10 @@
 #include "server/http/service.h"
 
+#include <cstdint>
 #include <string>
 #include <utility>
+#include <variant>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
@@ -11,7 +14,9 @@
 #include "server/http/json_document.h"
 #include "server/http/message_json.h"
 #include "server/http/status.h"
+#include "server/wire/log_settings.h"
 #include "server/wire/model_config.h"
+#include "server/wire/model_statistics.h"
 #include "server/wire/server_report.h"
 
 namespace reprise::server::http {
@@ -24,17 +29,6 @@ struct Statement {
   Json json;
   bool good = true;
 };
-
-// The JSON object of a body; an empty body is an empty object.
-absl::StatusOr<nlohmann::json> ReadObject(std::string_view body) {
-  if (body.empty()) return nlohmann::json::object();
-  REPRISE_ASSIGN_OR_RETURN(JsonDocument document, ParseJson(body, DataLists::kKeep));
-  if (!document.root.is_object()) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "the request: found ", engine::weights::JsonText(document.root), ", expected an object"));
-  }
-  return std::move(document.root);
-}
 
 absl::StatusOr<Json> ListModels(const ServiceContext& service, std::string_view body) {
   REPRISE_ASSIGN_OR_RETURN(const nlohmann::json object, ReadObject(body));
@@ -49,6 +43,33 @@ absl::StatusOr<Json> ListModels(const ServiceContext& service, std::string_view 
   REPRISE_ASSIGN_OR_RETURN(const inference::RepositoryIndexResponse index,
                            wire::ToRepositoryIndex(service.core.Index(), request));
   return ToJson(index)["models"];
+}
+
+// Changes what the body names, all of it or nothing, and tells every setting.
+absl::StatusOr<Json> ChangeLog(const ServiceContext& service, std::string_view body) {
+  REPRISE_ASSIGN_OR_RETURN(const nlohmann::json object, ReadObject(body));
+  inference::LogSettingsRequest request;
+  for (const auto& [name, value] : object.items()) {
+    auto& setting = (*request.mutable_settings())[name];
+    if (value.is_boolean()) {
+      setting.set_bool_param(value.get<bool>());
+    } else if (value.is_number_unsigned() && value.get<std::uint64_t>() <= UINT32_MAX) {
+      setting.set_uint32_param(value.get<std::uint32_t>());
+    } else if (value.is_string()) {
+      setting.set_string_param(value.get<std::string>());
+    } else {
+      return absl::InvalidArgumentError(
+          absl::StrCat(name, ": found ", engine::weights::JsonText(value),
+                       ", expected true, false, an integer from 0 to 4294967295 or a text"));
+    }
+  }
+  inference::LogSettingsResponse reply;
+  REPRISE_RETURN_IF_ERROR(wire::ChangeLogSettings(request, service.log, &reply));
+  Json settings = Json::object();
+  for (const auto& [name, value] : ToNamedValues(service.log.Settings())) {
+    std::visit([&settings, &name = name](const auto& each) { settings[name] = each; }, value);
+  }
+  return settings;
 }
 
 absl::StatusOr<Statement> Answer(const ServiceContext& service, const Route& route,
@@ -83,7 +104,23 @@ absl::StatusOr<Statement> Answer(const ServiceContext& service, const Route& rou
       REPRISE_ASSIGN_OR_RETURN(Json index, ListModels(service, body));
       return Statement{std::move(index)};
     }
+    case Method::kModelStatistics: {
+      REPRISE_ASSIGN_OR_RETURN(
+          const std::vector<VersionStatistics> versions,
+          SelectStatistics(service.statistics, service.core, route.model, route.version));
+      inference::ModelStatisticsResponse statistics;
+      for (const VersionStatistics& version : versions) {
+        *statistics.add_model_stats() = wire::ToModelStatistics(version);
+      }
+      return Statement{ToJson(statistics)};
+    }
+    case Method::kLogSettings: {
+      REPRISE_ASSIGN_OR_RETURN(Json settings, ChangeLog(service, body));
+      return Statement{std::move(settings)};
+    }
     case Method::kModelInfer:
+    case Method::kRepositoryModelLoad:
+    case Method::kRepositoryModelUnload:
     case Method::kNotBuilt:
       break;
   }

@@ -1,4 +1,4 @@
-// Requests whose answer is known at once: everything but inference.
+// Requests whose answer is known at once: everything but inference, loading and unloading.
 #pragma once
 
 #include <string_view>
@@ -16,7 +16,7 @@ struct Answered {
 };
 
 // Never blocks. A server or model that is not ready answers 503 with the same body as one that is.
-// Requires: the route is not an inference.
+// Requires: the route is none of these three.
 Answered AnswerAtOnce(const ServiceContext& service, const Route& route, std::string_view body);
 
 }  // namespace reprise::server::http

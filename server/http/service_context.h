@@ -9,6 +9,8 @@
 #include <string_view>
 
 #include "server/http/body_budget.h"
+#include "server/request/log_settings.h"
+#include "server/request/model_statistics.h"
 #include "server/request/observer.h"
 #include "server/request/open_calls.h"
 #include "server/request/serving_core.h"
@@ -22,6 +24,8 @@ inline constexpr std::string_view kProtocol = "http";  // in what is reported
 struct ServiceContext {
   ServingCore& core;
   Observer& observer;
+  const StatisticsSource& statistics;
+  LogControl& log;
   const std::int64_t max_receive_bytes;
   const std::int64_t max_send_bytes;
   const std::int64_t max_header_bytes;

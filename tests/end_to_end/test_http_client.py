@@ -233,3 +233,45 @@ def test_a_client_that_goes_away_cancels_its_request(server):
                 impatient.infer("minilm", big)
     scrape_when(server.metrics_port, lambda page: cancelled() > before)
     scrape_when(server.metrics_port, lambda page: page.total("reprise_inflight_requests") == 0)
+
+
+def test_it_tells_statistics_as_grpc_does(client, grpc_client):
+    client.infer("tiny", [make_input("input_ids", IDS)])
+    over_http = client.get_inference_statistics("tiny")["model_stats"][0]
+    over_grpc = grpc_client.get_inference_statistics("tiny", as_json=True)["model_stats"][0]
+    assert over_http["inference_stats"].keys() == over_grpc["inference_stats"].keys()
+    assert over_http["inference_count"] == int(over_grpc["inference_count"]) >= 2
+    assert {"tiny", "minilm"} <= {each["name"] for each in client.get_inference_statistics()["model_stats"]}
+
+
+def test_it_changes_log_settings(client, grpc_client):
+    before = client.get_log_settings()
+    try:
+        assert client.update_log_settings({"log_verbose_level": 1}) == before | {"log_verbose_level": 1}
+        assert client.get_log_settings() == before | {"log_verbose_level": 1}
+        with pytest.raises(InferenceServerException, match="log_colour"):
+            client.update_log_settings({"log_colour": True})
+    finally:
+        client.update_log_settings({"log_verbose_level": before["log_verbose_level"]})
+    assert client.get_log_settings() == before
+
+
+def test_it_loads_lists_and_unloads_models(start_server, tiny_repository):
+    server = start_server(tiny_repository, "--model-control", "explicit", "--load-model", "tiny").await_ready()
+    with tritonclient.http.InferenceServerClient(server.http_address) as client:
+        assert {each["name"] for each in client.get_model_repository_index() if each["state"] == "READY"} == {"tiny"}
+        client.unload_model("tiny")
+        assert not client.is_model_ready("tiny")
+        with pytest.raises(InferenceServerException, match="nobody"):
+            client.load_model("nobody")
+        with pytest.raises(InferenceServerException, match="config"):
+            client.load_model("tiny", config="{")
+        client.load_model("tiny")
+        assert client.infer("tiny", [make_input("input_ids", IDS)]).as_numpy("pooler_output").shape[0] == 2
+
+
+def test_it_says_where_the_time_went_when_asked(client):
+    reply = client.infer("tiny", [make_input("input_ids", IDS)], parameters={"reprise_timing": True}).get_response()
+    assert reply["parameters"].keys() == {
+        "reprise_queue_us", "reprise_compute_us", "reprise_batch_rows", "reprise_batch_tokens"}
+    assert reply["parameters"]["reprise_batch_rows"] >= 2

@@ -30,7 +30,7 @@ class HttpServerTest : public testing::ServerFixture {
 TEST_F(HttpServerTest, APortThatIsTakenIsAnError) {
   HttpServerOptions options;
   options.port = server_->port();
-  const auto second = HttpServer::Start(options, core_, observer_);
+  const auto second = HttpServer::Start(options, Backend());
   EXPECT_THAT(second.status(), StatusIs(absl::StatusCode::kFailedPrecondition,
                                         HasSubstr(std::to_string(options.port))));
 }
@@ -39,7 +39,7 @@ TEST_F(HttpServerTest, AnAddressThatIsNotOursIsAnError) {
   HttpServerOptions options;
   options.port = 0;
   options.host = "192.0.2.1";
-  EXPECT_THAT(HttpServer::Start(options, core_, observer_).status(),
+  EXPECT_THAT(HttpServer::Start(options, Backend()).status(),
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("192.0.2.1")));
 }
 
@@ -142,22 +142,21 @@ TEST_F(HttpServerTest, AConnectionInTheMiddleOfARequestIsCutOffAtLast) {
   EXPECT_TRUE(client.AwaitEnd());
 }
 
-TEST(HttpServerAccessTest, AClosedGroupIsRefusedBeforeItsBodyIsRead) {
-  grpc::testing::FakeCore core;
-  server::testing::FakeObserver observer;
+using HttpServerAccessTest = testing::ServerFixture;
+
+TEST_F(HttpServerAccessTest, AClosedGroupIsRefusedBeforeItsBodyIsRead) {
   security::AccessRules rules(/*have_tokens=*/false);
   rules.Set(security::MethodGroup::kInference, security::AccessRule::kClosed);
   const security::AccessControl access(rules);
   HttpServerOptions options;
   options.port = 0;
-  auto server = HttpServer::Start(options, core, observer, [] { return true; },
-                                  {.certificates = nullptr, .access = &access});
+  auto server = HttpServer::Start(options, Backend(), {.certificates = nullptr, .access = &access});
   ASSERT_THAT(server, reprise::testing::IsOk());
   RawClient client((*server)->port());
   client.Send("POST /v2/models/demo/infer HTTP/1.1\r\nHost: h\r\nContent-Length: 500\r\n\r\n");
   EXPECT_EQ(client.Receive().status, 403);
-  ASSERT_EQ(observer.inferences().size(), 1u);
-  EXPECT_EQ(observer.inferences()[0].outcome.code, absl::StatusCode::kPermissionDenied);
+  ASSERT_EQ(observer_.inferences().size(), 1u);
+  EXPECT_EQ(observer_.inferences()[0].outcome.code, absl::StatusCode::kPermissionDenied);
 }
 
 TEST_F(HttpServerTest, AnswersOnManyConnectionsAtOnce) {

@@ -165,5 +165,25 @@ TEST(EncodeInferTest, RefusesAReplyThatIsTooLarge) {
               StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("--max-send-bytes")));
 }
 
+TEST(EncodeInferTest, SaysWhereTheTimeWentWhenAsked) {
+  InferenceReply reply;
+  reply.model_name = "m";
+  reply.model_version = "1";
+  reply.timing = {.queue = std::chrono::microseconds(1500),
+                  .compute = std::chrono::milliseconds(20),
+                  .batch_rows = 8,
+                  .batch_tokens = 900};
+  const auto response = EncodeInfer(reply, {.timing = true}, {}, kNoLimit);
+  ASSERT_THAT(response, IsOk());
+  const auto json = nlohmann::json::parse(response->body[0]);
+  EXPECT_EQ(json["parameters"], (nlohmann::json{{"reprise_queue_us", 1500},
+                                                {"reprise_compute_us", 20000},
+                                                {"reprise_batch_rows", 8},
+                                                {"reprise_batch_tokens", 900}}));
+  const auto plain = EncodeInfer(reply, {}, {}, kNoLimit);
+  ASSERT_THAT(plain, IsOk());
+  EXPECT_FALSE(nlohmann::json::parse(plain->body[0]).contains("parameters"));
+}
+
 }  // namespace
 }  // namespace reprise::server::http

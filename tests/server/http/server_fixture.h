@@ -14,6 +14,8 @@
 #include "server/http/http_server.h"
 #include "tests/server/fakes/fake_observer.h"
 #include "tests/server/grpc/fake_core.h"
+#include "tests/server/grpc/fake_log.h"
+#include "tests/server/grpc/fake_statistics.h"
 #include "tests/server/http/raw_client.h"
 #include "tests/status_matchers.h"
 
@@ -49,9 +51,17 @@ class ServerFixture : public ::testing::Test {
 
   void StartServer(HttpServerOptions options = {}) {
     options.port = 0;
-    auto server = HttpServer::Start(options, core_, observer_, [this] { return alive_.load(); });
+    auto server = HttpServer::Start(options, Backend());
     ASSERT_THAT(server, reprise::testing::IsOk());
     server_ = *std::move(server);
+  }
+
+  HttpBackend Backend() {
+    return {.core = core_,
+            .observer = observer_,
+            .statistics = statistics_,
+            .log = log_,
+            .alive = [this] { return alive_.load(); }};
   }
 
   // The answer on a connection of its own.
@@ -65,6 +75,8 @@ class ServerFixture : public ::testing::Test {
 
   FakeCore core_;
   server::testing::FakeObserver observer_;
+  grpc::testing::FakeStatistics statistics_;
+  grpc::testing::FakeLog log_;
   std::atomic<bool> alive_{true};
   std::unique_ptr<HttpServer> server_;
 };

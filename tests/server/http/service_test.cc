@@ -74,6 +74,94 @@ TEST_F(ServiceTest, ListsModels) {
   EXPECT_EQ(ready.body, R"([{"name":"demo","version":"3","state":"READY","reason":""}])");
 }
 
+TEST_F(ServiceTest, TellsStatisticsWithEveryFieldAsANumber) {
+  statistics_.versions = {{.model = "demo", .version = "3", .ready = true, .inference_count = 9},
+                          {.model = "other", .version = "1", .ready = true}};
+  EXPECT_EQ(JsonOf("/v2/models/stats")["model_stats"].size(), 2u);
+  const auto demo = JsonOf("/v2/models/demo/versions/3/stats")["model_stats"];
+  ASSERT_EQ(demo.size(), 1u);
+  EXPECT_EQ(demo[0]["name"], "demo");
+  EXPECT_EQ(demo[0]["inference_count"], 9);
+  EXPECT_EQ(demo[0]["inference_stats"]["cache_hit"]["count"], 0);
+  EXPECT_EQ(Ask(Get("/v2/models/nobody/stats")).status, 404);
+}
+
+TEST_F(ServiceTest, ChangesSomeLogSettingsAndTellsAll) {
+  EXPECT_EQ(JsonOf("/v2/logging")["log_info"], true);
+  const RawResponse changed =
+      Ask(Post("/v2/logging", R"({"log_info":false,"log_verbose_level":2})"));
+  EXPECT_EQ(changed.status, 200);
+  const auto settings = nlohmann::json::parse(changed.body);
+  EXPECT_EQ(settings["log_info"], false);
+  EXPECT_EQ(settings["log_verbose_level"], 2);
+  EXPECT_EQ(settings["log_format"], "json");
+  EXPECT_EQ(Ask(Post("/v2/logging", R"({"log_colour":true})")).status, 400);
+  EXPECT_EQ(Ask(Post("/v2/logging", R"({"log_info":null})")).status, 400);
+  EXPECT_EQ(Ask(Post("/v2/logging", R"({"log_verbose_level":-1})")).status, 400);
+  EXPECT_EQ(log_.changes(), 1);
+}
+
+TEST_F(ServiceTest, LoadsAModelAndAnswersWhenThatIsDone) {
+  testing::RawClient client(server_->port());
+  client.Send(Post("/v2/repository/models/demo/load",
+                   R"({"parameters":{"config":"{}","file:1/x":"eA==","deep":true,"n":3}})"));
+  grpc::testing::FakeCore::HeldControl held;
+  ASSERT_TRUE(testing::Eventually([&] {
+    held = core_.TakeControl();
+    return held.done != nullptr;
+  }));
+  EXPECT_EQ(held.act, "load");
+  EXPECT_EQ(held.name, "demo");
+  EXPECT_EQ(held.parameters.at("config"), ControlParameter(std::string("{}")));
+  EXPECT_EQ(held.parameters.at("deep"), ControlParameter(true));
+  EXPECT_EQ(held.parameters.at("n"), ControlParameter(std::int64_t{3}));
+  EXPECT_TRUE(observer_.rpcs().empty()) << "nothing is answered yet";
+  held.done(absl::OkStatus());
+  const RawResponse response = client.Receive();
+  EXPECT_EQ(response.status, 200);
+  EXPECT_EQ(response.body, "");
+  EXPECT_THAT(observer_.rpcs(),
+              ::testing::ElementsAre(Counted("RepositoryModelLoad", absl::StatusCode::kOk)));
+}
+
+TEST_F(ServiceTest, AnUnloadThatFailsSaysWhy) {
+  testing::RawClient client(server_->port());
+  client.Send(Post("/v2/repository/models/nobody/unload", ""));
+  grpc::testing::FakeCore::HeldControl held;
+  ASSERT_TRUE(testing::Eventually([&] {
+    held = core_.TakeControl();
+    return held.done != nullptr;
+  }));
+  EXPECT_EQ(held.act, "unload");
+  held.done(absl::NotFoundError("no such model"));
+  const RawResponse response = client.Receive();
+  EXPECT_EQ(response.status, 404);
+  EXPECT_EQ(response.body, R"({"error":"no such model"})");
+}
+
+TEST_F(ServiceTest, ACallerThatLeavesALoadIsCountedAndTheLoadGoesOn) {
+  grpc::testing::FakeCore::HeldControl held;
+  {
+    testing::RawClient client(server_->port());
+    client.Send(Post("/v2/repository/models/demo/load", ""));
+    ASSERT_TRUE(testing::Eventually([&] {
+      held = core_.TakeControl();
+      return held.done != nullptr;
+    }));
+  }
+  EXPECT_TRUE(testing::Eventually([this] { return observer_.rpcs().size() == 1; }));
+  EXPECT_EQ(observer_.rpcs()[0], Counted("RepositoryModelLoad", absl::StatusCode::kCancelled));
+  held.done(absl::OkStatus());  // nobody hears it
+}
+
+TEST_F(ServiceTest, LoadsThatAreWrittenWrongAreRefused) {
+  for (const char* body :
+       {"[]", R"({"parameters":[]})", R"({"parameters":{"config":null}})", "{"}) {
+    EXPECT_EQ(Ask(Post("/v2/repository/models/demo/load", body)).status, 400) << body;
+  }
+  EXPECT_EQ(core_.TakeControl().done, nullptr);
+}
+
 TEST_F(ServiceTest, EachRequestIsCountedUnderItsMethod) {
   const std::string requests[] = {Get("/v2"), Get("/v2/models/demo"), Get("/v2/models/demo/config"),
                                   Get("/v2/logging"), Get("/nowhere")};
@@ -82,7 +170,7 @@ TEST_F(ServiceTest, EachRequestIsCountedUnderItsMethod) {
               ::testing::ElementsAre(Counted("ServerMetadata", absl::StatusCode::kOk),
                                      Counted("ModelMetadata", absl::StatusCode::kOk),
                                      Counted("ModelConfig", absl::StatusCode::kOk),
-                                     Counted("LogSettings", absl::StatusCode::kUnimplemented),
+                                     Counted("LogSettings", absl::StatusCode::kOk),
                                      Counted("_unknown", absl::StatusCode::kNotFound)));
   EXPECT_TRUE(observer_.inferences().empty());
 }
