@@ -173,7 +173,9 @@ TEST(EncodeInferTest, SaysWhereTheTimeWentWhenAsked) {
                   .compute = std::chrono::milliseconds(20),
                   .batch_rows = 8,
                   .batch_tokens = 900};
-  const auto response = EncodeInfer(reply, {.timing = true}, {}, kNoLimit);
+  ReplyWishes wishes;
+  wishes.timing = true;
+  const auto response = EncodeInfer(reply, wishes, {}, kNoLimit);
   ASSERT_THAT(response, IsOk());
   const auto json = nlohmann::json::parse(response->body[0]);
   EXPECT_EQ(json["parameters"], (nlohmann::json{{"reprise_queue_us", 1500},
