@@ -14,6 +14,8 @@ using TimePoint = SteadyClock::time_point;
 constexpr BatchCloseReason kNotFull = BatchCloseReason::kIdle;
 // Delays that nobody notices: less than batches differ by.
 constexpr std::chrono::microseconds kUnnoticed{100};
+// What an answer needs from its batch to its caller: encoding, the socket, a reader that wakes up.
+constexpr std::chrono::milliseconds kWayBack{2};
 // Requests that one decision looks at in vain. Bounds its time however many wait.
 constexpr int kMostPassed = 64;
 
@@ -148,11 +150,11 @@ BatchDecision DecideBatch(const QueueSnapshot& queue, const BatchLimits& limits,
     decision.closed = BatchCloseReason::kIdle;
   } else if (due <= now) {
     decision.closed = BatchCloseReason::kDelay;
-  } else if (filling.start_by() <= now) {
+  } else if (const TimePoint start_by = filling.start_by() - kWayBack; start_by <= now) {
     decision.closed = BatchCloseReason::kDeadline;
   } else {
     decision = {};
-    decision.look_again = std::min(due, filling.start_by());
+    decision.look_again = std::min(due, start_by);
   }
   return decision;
 }

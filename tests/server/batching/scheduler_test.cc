@@ -88,8 +88,9 @@ class SchedulerTest : public ::testing::Test {
   // Occupies the only worker until control_->Release(), with a request of first token 1000.
   PendingAnswer KeepBusy() {
     control_->Hold();
+    const std::size_t runs = control_->runs().size();
     PendingAnswer answer = Submit(Request(1000));
-    control_->AwaitRuns(1);
+    control_->AwaitRuns(runs + 1);
     return answer;
   }
 
