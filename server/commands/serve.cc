@@ -93,9 +93,11 @@ void RaiseDescriptorLimit() {
   (void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-void LogReload(std::string_view what, const absl::StatusOr<std::string>& now) {
+void ReportReload(std::string_view what, const absl::StatusOr<security::Security::Contents>& now,
+                  Observer& observer) {
   if (now.ok()) {
-    LogInfo("read again", {{"what", what}, {"now", *now}});
+    LogInfo("read again", {{"what", what}, {"now", now->description}});
+    if (now->expires.has_value()) observer.OnCertificate(*now->expires);
   } else {
     LogWarning("changed files cannot be used, going on with those before",
                {{"what", what}, {"reason", std::string(now.status().message())}});
@@ -131,13 +133,25 @@ void LogListening(const ServerOptions& options, const Server& server) {
   WarnOfExposure(options);
 }
 
+absl::Status OpenSecurity(const ServerOptions& options, Server* server) {
+  REPRISE_ASSIGN_OR_RETURN(server->security,
+                           security::Security::Open(options.security, options.grpc.host,
+                                                    [&observer = *server->observer](
+                                                        std::string_view what, const auto& now) {
+                                                      ReportReload(what, now, observer);
+                                                    }));
+  if (const auto* certificates = server->security->guards().certificates) {
+    server->observer->OnCertificate(certificates->current()->not_after);
+  }
+  return absl::OkStatus();
+}
+
 // Ports are open when this returns; no model is loaded yet.
 absl::StatusOr<std::unique_ptr<Server>> OpenPorts(const ServerOptions& options,
                                                   std::vector<repository::ModelDirectory> models) {
   auto server = std::make_unique<Server>();
   REPRISE_RETURN_IF_ERROR(OpenObservers(options, server.get()));
-  REPRISE_ASSIGN_OR_RETURN(
-      server->security, security::Security::Open(options.security, options.grpc.host, LogReload));
+  REPRISE_RETURN_IF_ERROR(OpenSecurity(options, server.get()));
   server->core = std::make_unique<repository::ServingCoreImpl>(
       std::move(models),
       repository::ModelSource{

@@ -112,6 +112,12 @@ void MetricsObserver::OnGoldenMismatch(std::string_view model, std::string_view 
   With(model, version, [](ModelSeries& series) { series.GoldenMismatch(); });
 }
 
+// Without TLS there is no such series: nothing expires.
+void MetricsObserver::OnCertificate(std::chrono::system_clock::time_point expires) {
+  registry_.Gauge(catalogue::kTlsCertificateExpiryTimestampSeconds)
+      .Set(std::chrono::duration<double>(expires.time_since_epoch()).count());
+}
+
 void MetricsObserver::OnDraining() { draining_.Set(1); }
 
 void MetricsObserver::OnSpans(SpanFate fate, std::int64_t spans, std::string_view) {

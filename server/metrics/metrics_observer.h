@@ -48,6 +48,7 @@ class MetricsObserver : public Observer {
                     std::chrono::nanoseconds load_time) override;
   void OnModelUnloaded(std::string_view model, std::string_view version) override;
   void OnGoldenMismatch(std::string_view model, std::string_view version) override;
+  void OnCertificate(std::chrono::system_clock::time_point expires) override;
   void OnDraining() override;
   void OnSpans(SpanFate fate, std::int64_t spans, std::string_view reason) override;
 

@@ -120,6 +120,9 @@ class Observer {
   // therefore kept from serving.
   virtual void OnGoldenMismatch(std::string_view /*model*/, std::string_view /*version*/) {}
 
+  // The server shows a certificate, from now on, that expires then.
+  virtual void OnCertificate(std::chrono::system_clock::time_point /*expires*/) {}
+
   virtual void OnDraining() {}
   // `reason` says why a file could not be written; empty for the other fates.
   virtual void OnSpans(SpanFate, std::int64_t /*spans*/, std::string_view /*reason*/) {}

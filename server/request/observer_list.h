@@ -48,6 +48,9 @@ class ObserverList final : public Observer {
   void OnGoldenMismatch(std::string_view model, std::string_view version) override {
     All(&Observer::OnGoldenMismatch, model, version);
   }
+  void OnCertificate(std::chrono::system_clock::time_point expires) override {
+    All(&Observer::OnCertificate, expires);
+  }
   void OnDraining() override { All(&Observer::OnDraining); }
   void OnSpans(SpanFate fate, std::int64_t spans, std::string_view reason) override {
     All(&Observer::OnSpans, fate, spans, reason);

@@ -42,18 +42,20 @@ absl::StatusOr<std::unique_ptr<TokenStore>> OpenTokens(const std::string& path) 
       });
 }
 
-std::string Describe(const Certificates& now) {
-  return absl::StrCat(now.subject, " until ", DateOf(now.not_after));
+Security::Contents ContentsOf(const Certificates& now) {
+  return {absl::StrCat(now.subject, " until ", DateOf(now.not_after)), now.not_after};
 }
 
-std::string Describe(const TokenTable& now) { return absl::StrCat(now.size(), " tokens"); }
+Security::Contents ContentsOf(const TokenTable& now) {
+  return {absl::StrCat(now.size(), " tokens")};
+}
 
 template <typename T>
 void RefreshOne(std::string_view what, T* files, const Security::OnReload& on_reload) {
   if (files == nullptr) return;
   const absl::StatusOr<bool> changed = files->Refresh();
   if (!changed.ok()) return on_reload(what, changed.status());
-  if (*changed) on_reload(what, Describe(*files->current()));
+  if (*changed) on_reload(what, ContentsOf(*files->current()));
 }
 
 }  // namespace

@@ -1,8 +1,10 @@
 // Certificates and access rules of one server, kept up to date while it runs.
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -23,11 +25,14 @@ struct PortGuards {
 // Thread-safe.
 class Security {
  public:
-  // Files changed and are used now: `now` describes what they hold. Or they cannot be used, and
-  // what was current stays: `now` says why. `what` is "certificates" or "tokens". Called on a
-  // thread of its own.
-  using OnReload =
-      std::function<void(std::string_view what, const absl::StatusOr<std::string>& now)>;
+  // What changed files hold.
+  struct Contents {
+    std::string description;
+    std::optional<std::chrono::system_clock::time_point> expires{};  // of certificates
+  };
+  // Files changed and are used now, or cannot be used, and what was current stays: `now` says why.
+  // `what` is "certificates" or "tokens". Called on a thread of its own.
+  using OnReload = std::function<void(std::string_view what, const absl::StatusOr<Contents>& now)>;
 
   // `host` is the address that ports will listen on. InvalidArgument or NotFound when a file cannot
   // be used, options contradict each other, or tokens would cross a network in the clear.

@@ -7,6 +7,7 @@ import socket
 import ssl
 import subprocess
 import threading
+import time
 import urllib.error
 import urllib.request
 
@@ -19,6 +20,7 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 from certificates import subject_and_serial
 from infer_messages import ids_request
 from listening import listening_sockets
+from scrape import Scrape
 
 USAGE = 2
 REQUEST = ids_request("tiny", [[1, 2, 3]])
@@ -331,6 +333,8 @@ def test_certificates_are_replaced_under_load_without_a_failed_request(
         counts = [caller.result(timeout=60) for caller in callers]
     assert all(count > 0 for count in counts)
     assert "does not belong" in kept["reason"] and kept["what"] == "certificates"
+    expiry = Scrape(server.metrics_port).total("reprise_tls_certificate_expiry_timestamp_seconds")
+    assert 0 < expiry - time.time() < 2 * 86400  # of the new one; the first is valid for longer
     assert seen[0] == seen[1] != seen[2]
     server.stop()
 

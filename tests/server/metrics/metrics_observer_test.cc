@@ -540,6 +540,13 @@ TEST_F(MetricsObserverTest, SpansCountByTheirFate) {
   }
 }
 
+TEST_F(MetricsObserverTest, TellsWhenTheCertificateExpires) {
+  for (const int seconds : {1'800'000'000, 1'900'000'000}) {
+    observer_.OnCertificate(std::chrono::system_clock::time_point(std::chrono::seconds(seconds)));
+    EXPECT_EQ(GaugeValue(registry_, "reprise_tls_certificate_expiry_timestamp_seconds"), seconds);
+  }
+}
+
 TEST_F(MetricsObserverTest, DrainingIsSetOnce) {
   EXPECT_EQ(GaugeValue(registry_, "reprise_draining"), 0);
   observer_.OnDraining();

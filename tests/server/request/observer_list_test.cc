@@ -28,6 +28,7 @@ class Listener final : public Observer {
   void OnModelReady(const ModelDescription&, std::chrono::nanoseconds) override { Heard("ready"); }
   void OnModelUnloaded(std::string_view, std::string_view) override { Heard("unloaded"); }
   void OnGoldenMismatch(std::string_view, std::string_view) override { Heard("mismatch"); }
+  void OnCertificate(std::chrono::system_clock::time_point) override { Heard("certificate"); }
   void OnDraining() override { Heard("draining"); }
   void OnSpans(SpanFate, std::int64_t, std::string_view) override { Heard("spans"); }
 
@@ -49,6 +50,7 @@ void ReportEverything(Observer& observer) {
   observer.OnModelReady({}, {});
   observer.OnModelUnloaded("m", "1");
   observer.OnGoldenMismatch("m", "1");
+  observer.OnCertificate({});
   observer.OnDraining();
   observer.OnSpans(SpanFate::kWritten, 1, "");
 }
@@ -61,7 +63,7 @@ TEST(ObserverList, EveryListenerHearsEveryEventInOrder) {
   ReportEverything(list);
   std::vector<std::string> expected;
   for (const char* event : {"rpc", "inference", "batch", "sequence", "depth", "inflight", "state",
-                            "ready", "unloaded", "mismatch", "draining", "spans"}) {
+                            "ready", "unloaded", "mismatch", "certificate", "draining", "spans"}) {
     expected.push_back(std::string("first ") + event);
     expected.push_back(std::string("second ") + event);
   }

@@ -84,9 +84,9 @@ TEST_F(SecurityTest, ReadsFilesAgainAndTells) {
   std::promise<absl::Status> second;
   int calls = 0;  // of one thread
   const auto security = *Security::Open(
-      options_, kHere, [&](std::string_view what, const absl::StatusOr<std::string>& now) {
+      options_, kHere, [&](std::string_view what, const absl::StatusOr<Security::Contents>& now) {
         ++calls;
-        if (calls == 1) first.set_value(std::string(what) + ": " + now.value_or("bad"));
+        if (calls == 1) first.set_value(std::string(what) + ": " + now.value().description);
         if (calls == 2) second.set_value(now.status());
       });
   const MadeCertificate next("next");
@@ -100,6 +100,20 @@ TEST_F(SecurityTest, ReadsFilesAgainAndTells) {
   const std::string header = "Bearer " + token_;
   const std::vector<std::string_view> headers = {header};
   EXPECT_THAT(security->guards().access->Authorize(MethodGroup::kInference, headers), IsOk());
+}
+
+TEST_F(SecurityTest, TellsWhenANewCertificateExpires) {
+  options_.tls = tls_;
+  std::promise<Security::Contents> told;
+  const auto security = *Security::Open(
+      options_, kHere, [&](std::string_view, const absl::StatusOr<Security::Contents>& now) {
+        if (now.ok()) told.set_value(*now);  // once: the pair fits only when both are there
+      });
+  const MadeCertificate next("next");
+  folder_.Write("tls.key", next.key());
+  folder_.Write("tls.crt", next.certificate());
+  EXPECT_EQ(told.get_future().get().expires, security->guards().certificates->current()->not_after);
+  EXPECT_EQ(security->guards().certificates->current()->subject, "CN=next");
 }
 
 }  // namespace
