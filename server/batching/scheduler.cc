@@ -6,8 +6,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "engine/check.h"
-#include "server/batching/guarded_run.h"
 #include "server/pipeline/model_outputs.h"
+#include "server/request/guarded.h"
 #include "server/request/retry_hint.h"
 #include "server/request/still_wanted.h"
 
@@ -36,6 +36,13 @@ QueuedItem Summary(const BatchRequest& request, ItemId id) {
           .queued = request.queued,
           .deadline = request.request->deadline,
           .priority = request.request->priority};
+}
+
+// What the requests of a batch hear that could not be run.
+absl::Status Failed(const absl::Status& ran) {
+  const std::string message = absl::StrCat("the engine could not run the batch: ", ran.message());
+  if (!absl::IsResourceExhausted(ran)) return absl::InternalError(message);
+  return WithRetryHint(absl::ResourceExhaustedError(message), std::chrono::seconds(1));
 }
 
 }  // namespace
@@ -225,7 +232,8 @@ void Scheduler::Run(Batch batch, int executor, BatchBuffers* buffers) {
     request->request->progress->Reach(&RequestSteps::computing, formed);
   }
   engine::Outputs outputs;
-  const absl::Status ran = RunGuarded(runner, view, wanted, &outputs);
+  // A runner that has failed is used again for the next batch.
+  const absl::Status ran = Guarded("the batch", [&] { return runner.Run(view, wanted, &outputs); });
   const SteadyClock::time_point finished = clock_.Now();
   const std::chrono::nanoseconds compute = finished - formed;
 
@@ -253,28 +261,30 @@ void Scheduler::Run(Batch batch, int executor, BatchBuffers* buffers) {
     const std::int64_t tokens = request->rows.tokens();
     request->request->progress->Reach(&RequestSteps::computed, finished);
     if (!ran.ok()) {
-      Answer(std::move(request),
-             absl::Status(absl::IsResourceExhausted(ran) ? ran.code() : absl::StatusCode::kInternal,
-                          absl::StrCat("the engine could not run the batch: ", ran.message())));
+      Answer(std::move(request), Failed(ran));
     } else if (request->request->cancellation->cancelled()) {
       Answer(std::move(request), absl::CancelledError("the caller cancelled the request"));
     } else {
-      InferenceReply reply;
-      reply.model_name = config_.model;
-      reply.model_version = config_.version;
-      reply.id = request->request->id;
-      const SteadyClock::time_point unpack = clock_.Now();
-      reply.outputs =
-          pipeline::TakeOutputs(request->wanted, request->rows, outputs, first_row, first_token);
-      reply.timing = {.tokenize = request->tokenize,
-                      .queue = start - request->queued - request->tokenize,
-                      .form = formed - start,
-                      .compute = compute,
-                      .unpack = clock_.Now() - unpack,
-                      .batch_rows = view.batch_size(),
-                      .batch_tokens = view.total_tokens()};
-      reply.rows = rows;
-      reply.tokens = tokens;
+      absl::StatusOr<InferenceReply> reply =
+          Guarded("the outputs", [&]() -> absl::StatusOr<InferenceReply> {
+            const SteadyClock::time_point unpack = clock_.Now();
+            InferenceReply reply;
+            reply.model_name = config_.model;
+            reply.model_version = config_.version;
+            reply.id = request->request->id;
+            reply.outputs = pipeline::TakeOutputs(request->wanted, request->rows, outputs,
+                                                  first_row, first_token);
+            reply.timing = {.tokenize = request->tokenize,
+                            .queue = start - request->queued - request->tokenize,
+                            .form = formed - start,
+                            .compute = compute,
+                            .unpack = clock_.Now() - unpack,
+                            .batch_rows = view.batch_size(),
+                            .batch_tokens = view.total_tokens()};
+            reply.rows = rows;
+            reply.tokens = tokens;
+            return reply;
+          });
       Answer(std::move(request), std::move(reply));
     }
     first_row += rows;

@@ -167,25 +167,18 @@ absl::StatusOr<std::unique_ptr<Server>> OpenPorts(const ServerOptions& options,
         server->metrics_server,
         metrics::MetricsServer::Start(options.metrics, server->registry, server->statistics));
   }
+  const Backend backend = {.core = *server->core,
+                           .observer = *server->observer,
+                           .statistics = server->statistics,
+                           .log = server->log_control,
+                           .alive = [core = server->core.get()] { return core->Alive(); }};
   REPRISE_ASSIGN_OR_RETURN(
       server->grpc_server,
-      grpc::GrpcServer::Start(config::GrpcOptions(options),
-                              {.core = *server->core,
-                               .observer = *server->observer,
-                               .statistics = server->statistics,
-                               .log = server->log_control,
-                               .alive = [core = server->core.get()] { return core->Alive(); }},
-                              server->security->guards()));
+      grpc::GrpcServer::Start(config::GrpcOptions(options), backend, server->security->guards()));
   if (!options.no_http) {
     REPRISE_ASSIGN_OR_RETURN(
         server->http_server,
-        http::HttpServer::Start(config::HttpOptions(options),
-                                {.core = *server->core,
-                                 .observer = *server->observer,
-                                 .statistics = server->statistics,
-                                 .log = server->log_control,
-                                 .alive = [core = server->core.get()] { return core->Alive(); }},
-                                server->security->guards()));
+        http::HttpServer::Start(config::HttpOptions(options), backend, server->security->guards()));
   }
   LogListening(options, *server);
   return server;

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "engine/check.h"
 #include "engine/range_check.h"
+#include "grpc/grpc.h"
 #include "grpcpp/resource_quota.h"
 #include "grpcpp/security/server_credentials.h"
 #include "grpcpp/server.h"
@@ -80,6 +81,13 @@ struct Port {
   }
 };
 
+// gRPC ends its threads with its last user, and one that is just covering a slow reader's socket
+// takes up to ten seconds to notice. A process that stops need not wait for that.
+void KeepGrpcUntilExit() {
+  static const bool kept = (grpc_init(), true);
+  (void)kept;
+}
+
 // Starts a server of what was registered with `builder`.
 absl::StatusOr<Port> OpenPort(::grpc::ServerBuilder& builder, const std::string& host, int port,
                               const char* flag, int max_descriptors,
@@ -145,8 +153,7 @@ absl::Status Validate(const GrpcServerOptions& options) {
 
 class GrpcServer::Impl {
  public:
-  Impl(const GrpcServerOptions& options, const GrpcBackend& backend,
-       const security::PortGuards& guards)
+  Impl(const GrpcServerOptions& options, const Backend& backend, const security::PortGuards& guards)
       : service_{.core = backend.core,
                  .observer = backend.observer,
                  .statistics = backend.statistics,
@@ -260,9 +267,10 @@ class GrpcServer::Impl {
 };
 
 absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(const GrpcServerOptions& options,
-                                                              const GrpcBackend& backend,
+                                                              const Backend& backend,
                                                               const security::PortGuards& guards) {
   REPRISE_RETURN_IF_ERROR(Validate(options));
+  KeepGrpcUntilExit();
   auto impl = std::make_unique<Impl>(options, backend, guards);
   REPRISE_RETURN_IF_ERROR(impl->Open(options));
   return std::unique_ptr<GrpcServer>(new GrpcServer(std::move(impl)));

@@ -3,17 +3,14 @@
 
 #include <chrono>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "server/request/log_settings.h"
-#include "server/request/model_statistics.h"
-#include "server/request/observer.h"
-#include "server/request/serving_core.h"
+#include "server/request/backend.h"
+#include "server/request/inference_request.h"
 #include "server/security/security.h"
 
 namespace reprise::server::grpc {
@@ -56,15 +53,6 @@ struct GrpcServerOptions {
   std::chrono::seconds max_connection_idle{0};        // without a call
 };
 
-// What the services answer from. All of it outlives the server.
-struct GrpcBackend {
-  ServingCore& core;
-  Observer& observer;
-  const StatisticsSource& statistics;
-  LogControl& log;
-  std::function<bool()> alive;  // what liveness and ServerLive report; must not block
-};
-
 // InvalidArgument names the first field out of range, and the range.
 absl::Status Validate(const GrpcServerOptions& options);
 
@@ -76,7 +64,7 @@ class GrpcServer {
   // outlive the server. InvalidArgument for options out of range; FailedPrecondition when the
   // address cannot be had, for example because another process has the port.
   static absl::StatusOr<std::unique_ptr<GrpcServer>> Start(const GrpcServerOptions& options,
-                                                           const GrpcBackend& backend,
+                                                           const Backend& backend,
                                                            const security::PortGuards& guards = {});
   ~GrpcServer();  // Shutdown without waiting, unless that has happened
   GrpcServer(const GrpcServer&) = delete;

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "server/grpc/status.h"
+#include "server/wire/retry_hint.h"
 
 namespace reprise::server::grpc {
 
@@ -30,7 +31,7 @@ std::shared_ptr<InferenceCall> InferenceCall::Share() {
 }
 
 absl::Status InferenceCall::Begin() {
-  return service().inferences.Add(Share()) ? absl::OkStatus() : ServiceContext::Draining();
+  return service().inferences.Add(Share()) ? absl::OkStatus() : wire::Draining();
 }
 
 void InferenceCall::OnFinished(const absl::Status& status, RefusalReason refusal,

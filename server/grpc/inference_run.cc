@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "server/request/guarded.h"
+
 namespace reprise::server::grpc {
 
 void InferenceRun::Run(const InferenceMethod::Decode& decode, const ::grpc::ByteBuffer& bytes) {
@@ -12,8 +14,8 @@ void InferenceRun::Run(const InferenceMethod::Decode& decode, const ::grpc::Byte
   RefusalReason refusal = RefusalReason::kTooLarge;
   absl::Status decoded = service_.CheckSize(bytes.Length());
   if (decoded.ok()) {
-    refusal = RefusalReason::kInvalid;
-    decoded = decode(bytes, request.get(), &encode_);
+    decoded = Guarded("the request", [&] { return decode(bytes, request.get(), &encode_); });
+    refusal = absl::IsResourceExhausted(decoded) ? RefusalReason::kNone : RefusalReason::kInvalid;
   }
   request->client_key = caller_.key;
   request->cancellation = cancellation_;
@@ -45,16 +47,19 @@ void InferenceRun::Complete(absl::StatusOr<InferenceReply> reply, RefusalReason 
     outcome.rows = reply->rows;
     outcome.tokens = reply->tokens;
     const SteadyClock::time_point start = SteadyClock::now();
-    status = encode_(*std::move(reply), {.arrival = caller_.start.arrival, .decode = decode_},
+    status = Guarded("the reply", [&] {
+      return encode_(*std::move(reply), {.arrival = caller_.start.arrival, .decode = decode_},
                      &response);
+    });
     outcome.encode = SteadyClock::now() - start;
   }
   Report(status, outcome, std::move(response));
 }
 
 void InferenceRun::Abandon(const absl::Status& status) {
-  cancellation_->Cancel();
+  // First, because the core may answer a cancelled request at once, with a status of its own.
   if (!Claim()) return;
+  cancellation_->Cancel();
   // Refused, if its deadline passed before it ran: what the sweep of its queue would have said.
   const bool refused =
       absl::IsDeadlineExceeded(status) && !RequestSteps::Reached(progress_->Read().batched);

@@ -51,7 +51,7 @@ class InferenceRun : public std::enable_shared_from_this<InferenceRun> {
   InferenceRun(const InferenceRun&) = delete;
   InferenceRun& operator=(const InferenceRun&) = delete;
 
-  // Ends it with `status` unless it has ended, and tells the core that nobody waits. Requires:
+  // Ends it with `status`, and tells the core that nobody waits, unless it has ended. Requires:
   // Begin was called. Thread-safe.
   void Abandon(const absl::Status& status);
 

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "server/grpc/status.h"
+#include "server/wire/retry_hint.h"
 
 namespace reprise::server::grpc {
 
@@ -43,7 +44,7 @@ class InferenceStream::Item final : public InferenceRun {
     if (!stream->caller_.admitted.ok()) {
       stream->EndLocked({stream->caller_.admitted});
     } else if (!service.inferences.Add(stream)) {
-      stream->EndLocked({ServiceContext::Draining(), RefusalReason::kDraining});
+      stream->EndLocked({wire::Draining(), RefusalReason::kDraining});
     }
   }
   stream->Advance();
@@ -79,7 +80,7 @@ absl::Status InferenceStream::Begin(std::shared_ptr<Item> item) {
   ++running_;
   if (ending_) return ending_->items;
   items_.push_back(std::move(item));
-  return draining_ ? ServiceContext::Draining() : absl::OkStatus();
+  return draining_ ? wire::Draining() : absl::OkStatus();
 }
 
 void InferenceStream::OnItemFinished(Item* item, const absl::Status& status, RefusalReason refusal,
@@ -127,7 +128,7 @@ void InferenceStream::OnWriteDone(bool ok) {
   {
     MutexLock lock(mutex_);
     writing_ = false;
-    if (!ok) EndLocked({absl::CancelledError("the caller has gone")});
+    if (!ok) EndLocked({CancellationOf(caller_, SteadyClock::now())});
   }
   Advance();
 }
@@ -151,7 +152,7 @@ void InferenceStream::Advance() {
       if (no_more_requests_) {
         EndLocked({absl::OkStatus()});
       } else if (draining_) {
-        EndLocked({ServiceContext::Draining(), RefusalReason::kDraining});
+        EndLocked({wire::Draining(), RefusalReason::kDraining});
       }
     }
     FinishLocked();

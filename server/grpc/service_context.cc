@@ -37,10 +37,6 @@ absl::StatusOr<std::string> ServiceContext::Admit(
   return access->Authorize(security::GroupOf(method), values);
 }
 
-absl::Status ServiceContext::Draining() {
-  return absl::UnavailableError("the server is shutting down; call another replica");
-}
-
 absl::Status ServiceContext::CheckSize(std::size_t request_bytes) const {
   return wire::CheckRequestBytes(static_cast<std::int64_t>(request_bytes), max_receive_bytes);
 }

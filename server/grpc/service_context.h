@@ -61,8 +61,6 @@ struct ServiceContext {
   // metadata is too large. Every method asks this first.
   absl::StatusOr<std::string> Admit(std::string_view method,
                                     const ::grpc::CallbackServerContext& context) const;
-  // What a new inference hears once `inferences` is closed.
-  static absl::Status Draining();
   // ResourceExhausted for a request that is larger than the receive limit.
   absl::Status CheckSize(std::size_t request_bytes) const;
 };

@@ -2,17 +2,15 @@
 
 #include <utility>
 
-#include "absl/strings/ascii.h"
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "boost/asio/error.hpp"
 #include "boost/asio/post.hpp"
 #include "boost/asio/write.hpp"
 #include "boost/beast/http/error.hpp"
-#include "boost/beast/http/status.hpp"
 #include "engine/check.h"
 #include "server/http/service.h"
 #include "server/http/tls_contexts.h"
+#include "server/request/guarded.h"
 
 namespace reprise::server::http {
 namespace {
@@ -55,74 +53,6 @@ void EndSending(tcp::socket& stream, const Owner&) {
 template <typename Owner>
 void EndSending(TlsStream& stream, Owner owner) {
   stream.async_shutdown([owner = std::move(owner)](error_code) {});
-}
-
-std::string Text(boost::beast::string_view text) { return std::string(text.data(), text.size()); }
-
-// The values of a header, with commas between them where it came several times.
-template <typename Fields>
-std::string Joined(const Fields& fields, absl::string_view name) {
-  std::string joined;
-  const auto range = fields.equal_range(boost::beast::string_view(name.data(), name.size()));
-  for (auto field = range.first; field != range.second; ++field) {
-    absl::StrAppend(&joined, joined.empty() ? "" : ", ", Text(field->value()));
-  }
-  return joined;
-}
-
-template <typename Fields>
-std::vector<std::string_view> ValuesOf(const Fields& fields, std::string_view name) {
-  std::vector<std::string_view> values;
-  const auto range = fields.equal_range(boost::beast::string_view(name.data(), name.size()));
-  for (auto field = range.first; field != range.second; ++field) {
-    values.emplace_back(field->value().data(), field->value().size());
-  }
-  return values;
-}
-
-template <typename Parser>
-RequestHead HeadOf(const Parser& parser, const std::string& client_key_header) {
-  const auto& message = parser.get();
-  RequestHead head;
-  head.verb = Text(message.method_string());
-  head.target = Text(message.target());
-  head.hosts = static_cast<int>(message.count(http::field::host));
-  head.is_http_1_0 = message.version() == 10;
-  head.keep_alive = message.keep_alive();
-  head.expect = Joined(message, "Expect");
-  head.transfer_encoding = Joined(message, "Transfer-Encoding");
-  head.content_encoding = Joined(message, "Content-Encoding");
-  head.accept_encoding = Joined(message, "Accept-Encoding");
-  if (const auto length = parser.content_length()) head.content_length = *length;
-  constexpr absl::string_view kJsonLength = "Inference-Header-Content-Length";
-  if (message.count(boost::beast::string_view(kJsonLength.data(), kJsonLength.size())) > 0) {
-    head.json_length = Joined(message, kJsonLength);
-  }
-  const auto credentials = message.equal_range(http::field::authorization);
-  for (auto field = credentials.first; field != credentials.second; ++field) {
-    head.authorization.push_back(Text(field->value()));
-  }
-  if (!client_key_header.empty()) head.client_key = Joined(message, client_key_header);
-  head.trace = BeginTrace(ValuesOf(message, "traceparent"), ValuesOf(message, "tracestate"));
-  return head;
-}
-
-std::string HeadText(const Response& response, bool keep_alive, bool is_http_1_0) {
-  const auto reason = http::obsolete_reason(static_cast<http::status>(response.status));
-  std::string head = absl::StrCat("HTTP/1.1 ", response.status, " ",
-                                  absl::string_view(reason.data(), reason.size()), "\r\n",
-                                  "Content-Type: ", std::string(response.content_type), "\r\n",
-                                  "Content-Length: ", response.body_bytes(), "\r\n");
-  for (const auto& [name, value] : response.headers) {
-    absl::StrAppend(&head, std::string(name), ": ", value, "\r\n");
-  }
-  if (!keep_alive) {
-    absl::StrAppend(&head, "Connection: close\r\n");
-  } else if (is_http_1_0) {
-    absl::StrAppend(&head, "Connection: keep-alive\r\n");
-  }
-  absl::StrAppend(&head, "\r\n");
-  return head;
 }
 
 void Compress(const RequestHead& request, Response* response) {
@@ -217,10 +147,11 @@ void Connection<Stream>::Advance() {
       if (timed_out_) return Close();
       if (pending_.empty()) return gone_ ? Close() : Read();
       phase_ = Phase::kHead;
+      arrival_ = std::chrono::steady_clock::now();
       parser_.emplace();
       parser_->header_limit(static_cast<std::uint32_t>(service_.max_header_bytes));
       parser_->body_limit(boost::none);  // ours counts, with its own message
-      Await(std::chrono::steady_clock::now() + service_.io_timeout);
+      Await(arrival_ + service_.io_timeout);
       return ParseHead();
     case Phase::kHead:
       if (timed_out_) return Fail(TooSlow());
@@ -280,7 +211,7 @@ void Connection<Stream>::OnHead() {
                   .json_length = head_.json_length,
                   .client_key = ClientKey(caller),
                   .trace = head_.trace},
-        [executor](Inference::Task task) { asio::post(executor, std::move(task)); },
+        [executor](StrandPost::Task task) { asio::post(executor, std::move(task)); },
         // This object owns the inference, and lets go of it before it dies.
         [this](Response response) { Respond(std::move(response)); });
   }
@@ -323,7 +254,12 @@ void Connection<Stream>::ReadBody() {
 template <typename Stream>
 void Connection<Stream>::ParseBody() {
   const std::size_t before = parser_->get().body().size();
-  const error_code error = Parse();
+  error_code error;
+  const absl::Status held = Guarded("the body", [&] {
+    error = Parse();
+    return absl::OkStatus();
+  });
+  if (!held.ok()) return Fail({.status = held});
   if (error) return FailToParse(error);
   const std::size_t size = parser_->get().body().size();
   if (static_cast<std::int64_t>(size) > service_.max_receive_bytes) {
@@ -363,7 +299,7 @@ void Connection<Stream>::OnBody() {
     return Control(body);
   }
   Answered answered = AnswerAtOnce(service_, route_, body);
-  service_.CountRpc(route_.name, answered.code);
+  Count(answered.code);
   Respond(std::move(answered.response));
 }
 
@@ -371,12 +307,12 @@ template <typename Stream>
 void Connection<Stream>::Control(const std::string& body) {
   control_ = std::make_shared<ControlTask>(
       service_,
-      [executor = stream_.get_executor()](Inference::Task task) {
+      [executor = stream_.get_executor()](StrandPost::Task task) {
         asio::post(executor, std::move(task));
       },
       // This object owns the task, and lets go of it before it dies.
       [this](const absl::Status& status) {
-        service_.CountRpc(route_.name, status.code());
+        Count(status.code());
         Respond(status.ok() ? Response{} : ErrorResponse({.status = status}));
       });
   control_->Run(route_, body);
@@ -392,7 +328,8 @@ absl::Status Connection<Stream>::Unpack(ContentCoding coding, std::string* body)
     if (bytes > service_.max_receive_bytes) return absl::OutOfRangeError("too large");
     return share_.Grow(more);
   };
-  REPRISE_ASSIGN_OR_RETURN(*body, Inflate(*body, coding, grow));
+  REPRISE_ASSIGN_OR_RETURN(
+      *body, Guarded("the inflated body", [&] { return Inflate(*body, coding, grow); }));
   return absl::OkStatus();
 }
 
@@ -408,8 +345,15 @@ void Connection<Stream>::FailToParse(error_code error) {
 template <typename Stream>
 void Connection<Stream>::Fail(const Failure& failure) {
   if (inference_ != nullptr) return inference_->Fail(failure);
-  service_.CountRpc(route_.name, failure.status.code());
+  Count(failure.status.code());
   Respond(ErrorResponse(failure));
+}
+
+template <typename Stream>
+void Connection<Stream>::Count(absl::StatusCode code) {
+  // A request whose head could not be read belongs to no trace.
+  const bool traced = !head_.trace.trace_id.empty();
+  service_.CountRpc(route_.name, code, arrival_, traced ? &head_.trace : nullptr);
 }
 
 template <typename Stream>
@@ -466,7 +410,7 @@ void Connection<Stream>::Close() {
   if (inference_ != nullptr) {
     inference_->Abandon();
   } else if (unanswered) {
-    service_.CountRpc(route_.name, absl::StatusCode::kCancelled);
+    Count(absl::StatusCode::kCancelled);
   }
   ReleaseWork();
   share_.Reset();

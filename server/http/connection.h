@@ -13,10 +13,9 @@
 #include "absl/status/statusor.h"
 #include "boost/asio/ip/tcp.hpp"
 #include "boost/asio/steady_timer.hpp"
-#include "boost/beast/http/parser.hpp"
 #include "server/http/content_coding.h"
 #include "server/http/control_task.h"
-#include "server/http/growing_body.h"
+#include "server/http/head_codec.h"
 #include "server/http/inference.h"
 #include "server/http/request_head.h"
 #include "server/http/response.h"
@@ -58,7 +57,6 @@ class Connection final : public OpenCall, public std::enable_shared_from_this<Co
     kLingering,  // all is said; what the client still sends is thrown away
     kClosed
   };
-  using Parser = boost::beast::http::request_parser<GrowingBody>;
   using TimePoint = std::chrono::steady_clock::time_point;
 
   void BeginRequest();
@@ -83,6 +81,8 @@ class Connection final : public OpenCall, public std::enable_shared_from_this<Co
   void FailToParse(boost::system::error_code error);
   // Answers, counting the request; the connection ends if some of the request is still to come.
   void Fail(const Failure& failure);
+  // Reports the request, which is not an inference.
+  void Count(absl::StatusCode code);
   void Respond(Response response);
   void OnWritten(boost::system::error_code error);
   void Linger();
@@ -108,7 +108,8 @@ class Connection final : public OpenCall, public std::enable_shared_from_this<Co
   bool ending_ = false;     // the server wants no further request
 
   // Of the request under way.
-  std::optional<Parser> parser_;
+  TimePoint arrival_;  // of its first byte
+  std::optional<RequestParser> parser_;
   RequestHead head_;
   Route route_;
   TimePoint body_start_;

@@ -47,7 +47,7 @@ absl::StatusOr<wire::ControlRequest> ReadRequest(const Route& route, std::string
 
 }  // namespace
 
-ControlTask::ControlTask(ServiceContext& service, Inference::Post post, Answer answer)
+ControlTask::ControlTask(ServiceContext& service, StrandPost::Post post, Answer answer)
     : service_(service), answer_(std::move(answer)), post_(std::move(post)) {}
 
 void ControlTask::Run(const Route& route, std::string_view body) {
@@ -67,14 +67,8 @@ void ControlTask::Run(const Route& route, std::string_view body) {
                        });
 }
 
-void ControlTask::Detach() {
-  MutexLock lock(mutex_);
-  post_ = nullptr;
-}
-
 void ControlTask::End(const absl::Status& status) {
-  MutexLock lock(mutex_);
-  if (post_) post_([self = shared_from_this(), status] { self->Finish(status); });
+  post_([self = shared_from_this(), status] { self->Finish(status); });
 }
 
 void ControlTask::Finish(const absl::Status& status) {

@@ -6,10 +6,9 @@
 #include <string_view>
 
 #include "absl/status/status.h"
-#include "server/http/inference.h"
 #include "server/http/router.h"
 #include "server/http/service_context.h"
-#include "server/request/mutex.h"
+#include "server/http/strand_post.h"
 #include "server/request/open_calls.h"
 
 namespace reprise::server::http {
@@ -22,13 +21,13 @@ class ControlTask final : public OpenCall, public std::enable_shared_from_this<C
 
   // `answer` is called once, in the connection's thread, unless Detach comes first. `service`
   // outlives this.
-  ControlTask(ServiceContext& service, Inference::Post post, Answer answer);
+  ControlTask(ServiceContext& service, StrandPost::Post post, Answer answer);
 
   // Reads the body, which may be empty, and hands the work to the core. Call once. Requires: the
   // route is kRepositoryModelLoad or kRepositoryModelUnload.
   void Run(const Route& route, std::string_view body);
   // From now on nothing is called or posted. The destructor of the connection calls it.
-  void Detach();
+  void Detach() { post_.Detach(); }
 
   void End(const absl::Status& status) override;
 
@@ -38,9 +37,7 @@ class ControlTask final : public OpenCall, public std::enable_shared_from_this<C
   ServiceContext& service_;
   const Answer answer_;
   bool finished_ = false;
-
-  Mutex mutex_;
-  Inference::Post post_ ABSL_GUARDED_BY(mutex_);
+  StrandPost post_;
 };
 
 }  // namespace reprise::server::http

@@ -44,8 +44,7 @@ absl::Status Validate(const HttpServerOptions& options) {
 
 class HttpServer::Impl {
  public:
-  Impl(const HttpServerOptions& options, const HttpBackend& backend,
-       const security::PortGuards& guards)
+  Impl(const HttpServerOptions& options, const Backend& backend, const security::PortGuards& guards)
       : io_(options.threads),
         service_{.core = backend.core,
                  .observer = backend.observer,
@@ -103,7 +102,7 @@ class HttpServer::Impl {
 };
 
 absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Start(const HttpServerOptions& options,
-                                                              const HttpBackend& backend,
+                                                              const Backend& backend,
                                                               const security::PortGuards& guards) {
   REPRISE_RETURN_IF_ERROR(Validate(options));
   auto impl = std::make_unique<Impl>(options, backend, guards);

@@ -4,16 +4,13 @@
 
 #include <chrono>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <string>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "server/request/log_settings.h"
-#include "server/request/model_statistics.h"
-#include "server/request/observer.h"
-#include "server/request/serving_core.h"
+#include "server/request/backend.h"
+#include "server/request/inference_request.h"
 #include "server/security/security.h"
 
 namespace reprise::server::http {
@@ -38,15 +35,6 @@ struct HttpServerOptions {
   std::string client_key_header = "";
 };
 
-// What the server asks and tells.
-struct HttpBackend {
-  ServingCore& core;
-  Observer& observer;
-  const StatisticsSource& statistics;
-  LogControl& log;
-  std::function<bool()> alive;  // what liveness reports; must not block
-};
-
 // InvalidArgument names the first field out of range, and the range.
 absl::Status Validate(const HttpServerOptions& options);
 
@@ -59,7 +47,7 @@ class HttpServer {
   // FailedPrecondition when the address cannot be had, for example because another process has the
   // port.
   static absl::StatusOr<std::unique_ptr<HttpServer>> Start(const HttpServerOptions& options,
-                                                           const HttpBackend& backend,
+                                                           const Backend& backend,
                                                            const security::PortGuards& guards = {});
   ~HttpServer();  // Shutdown without waiting, unless that has happened
   HttpServer(const HttpServer&) = delete;

@@ -4,18 +4,12 @@
 #include <vector>
 
 #include "server/http/infer_reply.h"
+#include "server/request/guarded.h"
+#include "server/wire/retry_hint.h"
 
 namespace reprise::server::http {
-namespace {
 
-Failure Draining() {
-  return {.status = absl::UnavailableError("the server is shutting down; call another replica"),
-          .refusal = RefusalReason::kDraining};
-}
-
-}  // namespace
-
-Inference::Inference(ServiceContext& service, InferCall call, Post post, Answer answer)
+Inference::Inference(ServiceContext& service, InferCall call, StrandPost::Post post, Answer answer)
     : service_(service),
       call_(std::move(call)),
       answer_(std::move(answer)),
@@ -32,8 +26,9 @@ void Inference::Run(std::string body) {
   request->progress = progress_;
   std::optional<std::string_view> json_length;
   if (call_.json_length.has_value()) json_length = *call_.json_length;
-  absl::Status decoded =
-      DecodeInfer(std::move(body), json_length, service_.core, request.get(), &wishes_);
+  absl::Status decoded = Guarded("the request", [&] {
+    return DecodeInfer(std::move(body), json_length, service_.core, request.get(), &wishes_);
+  });
   id_ = request->id;
   deadline_ = request->deadline;
   decode_ = SteadyClock::now() - arrival_;
@@ -47,7 +42,7 @@ void Inference::Run(std::string body) {
                                             RefusalReason refusal) {
     const std::shared_ptr<Inference> self = weak.lock();
     if (self == nullptr) return;
-    self->PostTask([self, reply = std::move(reply), refusal]() mutable {
+    self->post_([self, reply = std::move(reply), refusal]() mutable {
       self->Complete(std::move(reply), refusal);
     });
   };
@@ -57,7 +52,9 @@ void Inference::Run(std::string body) {
 
 void Inference::Fail(const Failure& failure) { Finish(failure); }
 
-void Inference::Refuse() { Finish(Draining()); }
+void Inference::Refuse() {
+  Finish({.status = wire::Draining(), .refusal = RefusalReason::kDraining});
+}
 
 void Inference::Abandon() {
   cancellation_->Cancel();
@@ -66,14 +63,10 @@ void Inference::Abandon() {
   Report(absl::StatusCode::kCancelled, {});
 }
 
-void Inference::Detach() {
-  MutexLock lock(mutex_);
-  post_ = nullptr;
-}
-
 void Inference::End(const absl::Status& status) {
+  // First, because the core may answer a cancelled request at once, with a status of its own.
+  post_([self = shared_from_this(), status] { self->Finish({.status = status}); });
   cancellation_->Cancel();
-  PostTask([self = shared_from_this(), status] { self->Finish({.status = status}); });
 }
 
 void Inference::Complete(absl::StatusOr<InferenceReply> reply, RefusalReason refusal) {
@@ -85,9 +78,10 @@ void Inference::Complete(absl::StatusOr<InferenceReply> reply, RefusalReason ref
   outcome.tokens = reply->tokens;
   std::vector<std::string> labels;
   const SteadyClock::time_point start = SteadyClock::now();
-  if (!wishes_.classifications.empty()) labels = wire::LabelsOf(service_.core, *reply);
-  absl::StatusOr<Response> response =
-      EncodeInfer(*std::move(reply), wishes_, labels, service_.max_send_bytes);
+  absl::StatusOr<Response> response = Guarded("the reply", [&] {
+    if (!wishes_.classifications.empty()) labels = wire::LabelsOf(service_.core, *reply);
+    return EncodeInfer(*std::move(reply), wishes_, labels, service_.max_send_bytes);
+  });
   outcome.encode = SteadyClock::now() - start;
   finished_ = true;
   Report(response.status().code(), outcome);
@@ -120,12 +114,7 @@ void Inference::Report(absl::StatusCode code, InferenceOutcome outcome) {
   if (outcome.has_deadline) outcome.deadline_slack = deadline_ - now;
   // Before the answer: whoever has it can rely on its being counted.
   service_.observer.OnInferenceFinished(outcome);
-  service_.CountRpc(call_.route.name, code);
-}
-
-void Inference::PostTask(Task task) {
-  MutexLock lock(mutex_);
-  if (post_) post_(std::move(task));
+  service_.CountRpc(call_.route.name, code, arrival_, nullptr);
 }
 
 }  // namespace reprise::server::http

@@ -7,7 +7,6 @@
 #include <optional>
 #include <string>
 
-#include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "server/http/infer_request.h"
@@ -15,8 +14,8 @@
 #include "server/http/router.h"
 #include "server/http/service_context.h"
 #include "server/http/status.h"
+#include "server/http/strand_post.h"
 #include "server/request/inference_request.h"
-#include "server/request/mutex.h"
 #include "server/request/open_calls.h"
 #include "server/request/trace_context.h"
 
@@ -35,14 +34,11 @@ struct InferCall {
 // first of answer, Abandon and End reports the inference to the observer; the others find it ended.
 class Inference final : public OpenCall, public std::enable_shared_from_this<Inference> {
  public:
-  using Task = absl::AnyInvocable<void()>;
-  // Runs a task in the connection's thread, soon. Thread-safe.
-  using Post = std::function<void(Task)>;
   using Answer = std::function<void(Response)>;
 
   // `answer` is called once, in the connection's thread, unless Abandon or Detach comes first.
   // `service` outlives this.
-  Inference(ServiceContext& service, InferCall call, Post post, Answer answer);
+  Inference(ServiceContext& service, InferCall call, StrandPost::Post post, Answer answer);
 
   // Decodes the body, whose last byte has just come, and hands the request to the core. Call once.
   void Run(std::string body);
@@ -53,7 +49,7 @@ class Inference final : public OpenCall, public std::enable_shared_from_this<Inf
   // Nobody waits for the answer any more.
   void Abandon();
   // From now on nothing is called or posted. The destructor of the connection calls it.
-  void Detach();
+  void Detach() { post_.Detach(); }
 
   void End(const absl::Status& status) override;
 
@@ -61,7 +57,6 @@ class Inference final : public OpenCall, public std::enable_shared_from_this<Inf
   void Complete(absl::StatusOr<InferenceReply> reply, RefusalReason refusal);
   void Finish(const Failure& failure);
   void Report(absl::StatusCode code, InferenceOutcome outcome);
-  void PostTask(Task task);
 
   ServiceContext& service_;
   const InferCall call_;
@@ -74,9 +69,7 @@ class Inference final : public OpenCall, public std::enable_shared_from_this<Inf
   std::chrono::nanoseconds decode_{0};
   SteadyClock::time_point deadline_ = SteadyClock::time_point::max();
   bool finished_ = false;
-
-  Mutex mutex_;
-  Post post_ ABSL_GUARDED_BY(mutex_);
+  StrandPost post_;
 };
 
 }  // namespace reprise::server::http

@@ -140,7 +140,7 @@ Answered AnswerAtOnce(const ServiceContext& service, const Route& route, std::st
       statement->json.dump(-1, ' ', false, Json::error_handler_t::replace));
   if (!statement->good) {
     answered.code = absl::StatusCode::kUnavailable;
-    answered.response.status = HttpStatus(answered.code, RefusalReason::kNone);
+    answered.response.status = HttpStatus(absl::Status(answered.code, ""), RefusalReason::kNone);
   }
   return answered;
 }

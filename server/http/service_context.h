@@ -43,9 +43,15 @@ struct ServiceContext {
 
   bool Ready() const { return !draining.load(std::memory_order_acquire) && core.Ready(); }
 
-  // Every request that could be read as far as its first line is reported here, once.
-  void CountRpc(std::string_view method, absl::StatusCode code) {
-    observer.OnRpcFinished({.protocol = kProtocol, .method = method, .code = code});
+  // Every request that could be read as far as its first line is reported here, once; an inference
+  // without its trace, which belongs to its InferenceOutcome.
+  void CountRpc(std::string_view method, absl::StatusCode code, SteadyClock::time_point arrival,
+                const TraceContext* trace) {
+    observer.OnRpcFinished({.protocol = kProtocol,
+                            .method = method,
+                            .code = code,
+                            .arrival = arrival,
+                            .trace = trace});
   }
 };
 

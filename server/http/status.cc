@@ -83,8 +83,8 @@ Failure UnknownVersion() {
           .http_status = 505};
 }
 
-int HttpStatus(absl::StatusCode code, RefusalReason refusal) {
-  switch (code) {
+int HttpStatus(const absl::Status& status, RefusalReason refusal) {
+  switch (status.code()) {
     case absl::StatusCode::kOk:
       return 200;
     case absl::StatusCode::kInvalidArgument:
@@ -101,7 +101,7 @@ int HttpStatus(absl::StatusCode code, RefusalReason refusal) {
     case absl::StatusCode::kAlreadyExists:
       return 409;
     case absl::StatusCode::kResourceExhausted:
-      return wire::RetryDelay(absl::Status(code, ""), refusal).has_value() ? 429 : 413;
+      return wire::RetryDelay(status, refusal).has_value() ? 429 : 413;
     case absl::StatusCode::kCancelled:
       return 499;  // nobody reads it
     case absl::StatusCode::kUnimplemented:
@@ -116,10 +116,9 @@ int HttpStatus(absl::StatusCode code, RefusalReason refusal) {
 }
 
 Response ErrorResponse(const Failure& failure) {
-  const absl::StatusCode code = failure.status.code();
   Response response;
   response.status =
-      failure.http_status != 0 ? failure.http_status : HttpStatus(code, failure.refusal);
+      failure.http_status != 0 ? failure.http_status : HttpStatus(failure.status, failure.refusal);
   // The message may hold bytes of the caller that are not UTF-8, which JSON must be.
   const nlohmann::json body = {{"error", wire::ClipMessage(failure.status.message())}};
   response.body.push_back(body.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));

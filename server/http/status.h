@@ -31,7 +31,7 @@ Failure UnknownTransferCoding(std::string_view coding);                         
 Failure UnknownVersion();                                                                 // 505
 
 // The HTTP status of a code. ResourceExhausted is 429 when trying again can help, else 413.
-int HttpStatus(absl::StatusCode code, RefusalReason refusal);
+int HttpStatus(const absl::Status& status, RefusalReason refusal);
 
 // `{"error": "..."}`, the message cut to 1 KiB; with Retry-After when trying again can help.
 Response ErrorResponse(const Failure& failure);

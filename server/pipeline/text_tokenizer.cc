@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "engine/check.h"
+#include "server/request/guarded.h"
 #include "server/request/still_wanted.h"
 
 namespace reprise::server::pipeline {
@@ -61,7 +62,9 @@ void TextTokenizer::Work() {
     }
     for (TokenizeJob& job : taken) {
       const SteadyClock::time_point start = clock_.Now();
-      absl::StatusOr<PackedRows> rows = Tokenize(*job.request, job.request->inputs[job.text_input]);
+      absl::StatusOr<PackedRows> rows = Guarded("the text's tokens", [&] {
+        return Tokenize(*job.request, job.request->inputs[job.text_input]);
+      });
       job.done(std::move(job.request), std::move(rows), clock_.Now() - start);
     }
   }

@@ -5,6 +5,7 @@
 
 #include "engine/check.h"
 #include "server/batching/batch_request.h"
+#include "server/request/guarded.h"
 #include "server/request/retry_hint.h"
 #include "server/request/still_wanted.h"
 
@@ -113,8 +114,13 @@ Verdict Servable::Prepare(BatchRequest* pending, pipeline::NamedInputs* inputs) 
 }
 
 void Servable::InferIds(Pending pending, const pipeline::NamedInputs& inputs, QueueDepth cost) {
-  absl::StatusOr<pipeline::PackedRows> rows = pipeline::PackIds(inputs, input_rules_);
-  if (!rows.ok()) return Answer(std::move(pending), rows.status(), RefusalReason::kInvalid);
+  absl::StatusOr<pipeline::PackedRows> rows =
+      Guarded("the ids", [&] { return pipeline::PackIds(inputs, input_rules_); });
+  if (!rows.ok()) {
+    const bool invalid = absl::IsInvalidArgument(rows.status());
+    return Answer(std::move(pending), rows.status(),
+                  invalid ? RefusalReason::kInvalid : RefusalReason::kNone);
+  }
   pending->rows = *std::move(rows);
   pending->score_bytes = ScoreBytes(pending->rows);
   cost.tokens = pending->rows.tokens();

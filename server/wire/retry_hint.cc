@@ -27,6 +27,10 @@ std::optional<milliseconds> RetryDelay(const absl::Status& status, RefusalReason
   }
 }
 
+absl::Status Draining() {
+  return absl::UnavailableError("the server is shutting down; call another replica");
+}
+
 std::string ClipMessage(absl::string_view message) {
   constexpr std::size_t kMaxMessageBytes = 1024;
   if (message.size() <= kMaxMessageBytes) {

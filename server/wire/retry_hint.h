@@ -15,6 +15,9 @@ namespace reprise::server::wire {
 std::optional<std::chrono::milliseconds> RetryDelay(const absl::Status& status,
                                                     RefusalReason refusal);
 
+// Why a server that stops takes nothing new, and where to go.
+absl::Status Draining();
+
 // The message, cut to 1 KiB between two characters: parts of it may be the caller's own words.
 std::string ClipMessage(absl::string_view message);
 

@@ -133,6 +133,19 @@ def test_a_server_without_traffic_stops_within_a_second(start_server, tiny_repos
     assert time.monotonic() - start < 1
 
 
+def test_replies_that_were_read_slowly_do_not_delay_the_stop(demo_server):
+    server = demo_server()
+    request = ids_request("minilm", [[7] * 512] * 8, outputs=["last_hidden_state"])
+    with server.open_channel() as channel:
+        stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
+        for reply in stub.ModelStreamInfer(iter([request] * 4)):
+            assert not reply.error_message
+            time.sleep(0.1)
+    start = time.monotonic()
+    server.stop()
+    assert time.monotonic() - start < 2
+
+
 @pytest.mark.slow
 def test_the_default_lame_duck_serves_on_for_ten_seconds_while_health_says_no(
     start_server, tiny_repository

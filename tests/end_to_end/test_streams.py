@@ -3,6 +3,7 @@
 import asyncio
 import queue
 import signal
+import threading
 
 import grpc
 import numpy as np
@@ -194,8 +195,16 @@ def test_a_full_queue_fails_requests_and_not_the_stream(start_server, full_repos
 def test_a_deadline_ends_the_stream_and_what_it_asked_for(server, stub):
     before = counts(Scrape(server.metrics_port), "ModelStreamInfer")
     requests = [ids_request("minilm", [[7] * 512] * 8) for _ in range(30)]
+    ended = threading.Event()
+
+    def endless():
+        yield from requests
+        ended.wait()
+
+    # Those that cannot be in time are refused, and the stream waits for more.
     with pytest.raises(grpc.RpcError) as caught:
-        list(stub.ModelStreamInfer(iter(requests), timeout=0.5))
+        list(stub.ModelStreamInfer(endless(), timeout=0.5))
+    ended.set()
     assert caught.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
 
     def settled(page):

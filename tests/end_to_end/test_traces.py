@@ -1,5 +1,6 @@
 """Calls as OpenTelemetry spans in a file, in the trace that their traceparent names, and in the log."""
 
+import http.client
 import json
 import re
 
@@ -88,6 +89,22 @@ def test_the_flag_of_a_traceparent_decides_and_else_the_rate(traced, tmp_path):
     roots = [span for span in spans.all if not span["parentSpanId"]]
     assert len({span["traceId"] for span in roots}) == 2
     assert all(re.fullmatch("[0-9a-f]{32}", span["traceId"]) for span in roots)
+
+
+def test_a_request_over_http_is_a_span_too(traced, tmp_path):
+    server, _ = traced("--trace-sample-rate", 0)
+    headers = {"traceparent": f"00-{TRACE}-{PARENT}-01"}
+    for path, status in (("/v2/health/live", 200), ("/v2/models/none", 404)):
+        connection = http.client.HTTPConnection("127.0.0.1", server.http_port, timeout=60)
+        connection.request("GET", path, headers=headers)
+        assert connection.getresponse().status == status
+        connection.close()
+    server.stop()
+    spans = Spans(tmp_path / "spans.jsonl").of(TRACE)
+    assert set(spans) == {"http ServerLive", "http ModelMetadata"}
+    for span in spans.values():
+        assert span["parentSpanId"] == PARENT
+        assert interval(span)[0] <= interval(span)[1]
 
 
 def test_a_cancelled_call_ends_in_the_step_it_was_in(traced, tmp_path):

@@ -73,6 +73,16 @@ class FakeCore final : public ServingCore {
       held_.push_back(std::move(request));
     });
   }
+  // Keeps requests for ever, but answers one at once when it is cancelled, before Cancel returns.
+  void AnswerCancelled() {
+    SetHandler([this](std::unique_ptr<InferenceRequest> request) {
+      request->cancellation->Listen([done = request->done] {
+        done(absl::CancelledError("the core heard of it"), RefusalReason::kNone);
+      });
+      MutexLock lock(mutex_);
+      held_.push_back(std::move(request));
+    });
+  }
   std::size_t held() {
     MutexLock lock(mutex_);
     return held_.size();

@@ -39,7 +39,7 @@ TEST_F(GrpcServerTest, RefusesATakenPort) {
   StartServer();
   GrpcServerOptions options;
   options.port = server_->port();
-  EXPECT_THAT(GrpcServer::Start(options, Backend()),
+  EXPECT_THAT(GrpcServer::Start(options, MakeBackend()),
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("another process")));
 }
 
@@ -106,6 +106,20 @@ TEST_F(GrpcServerTest, EndsInferencesThatOutstayTheDeadline) {
   EXPECT_EQ(call.get().error_code(), ::grpc::StatusCode::UNAVAILABLE);
   EXPECT_TRUE(core_.TakeHeld()[0]->cancellation->cancelled());
   EXPECT_EQ(observer_.inferences().size(), 1u);
+}
+
+TEST_F(GrpcServerTest, ItsReasonForEndingAnInferenceIsNotOvertakenByTheCores) {
+  StartServer();
+  core_.AnswerCancelled();
+  auto call = std::async(std::launch::async, [this] {
+    inference::ModelInferResponse response;
+    return Infer(InferRequest(), &response);
+  });
+  ASSERT_TRUE(Eventually([&] { return core_.held() == 1; }));
+  server_->Shutdown(SteadyClock::now());
+  EXPECT_EQ(call.get().error_code(), ::grpc::StatusCode::UNAVAILABLE);
+  ASSERT_EQ(observer_.inferences().size(), 1u);
+  EXPECT_EQ(observer_.inferences()[0].outcome.code, absl::StatusCode::kUnavailable);
 }
 
 TEST_F(GrpcServerTest, StopsWithoutBeingTold) {

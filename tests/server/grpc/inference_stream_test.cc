@@ -203,6 +203,19 @@ TEST_F(InferenceStreamTest, ItsDeadlineIsThatOfItsRequests) {
   EXPECT_TRUE(observer_.inferences()[0].outcome.has_deadline);
 }
 
+TEST_F(InferenceStreamTest, ItsReasonForEndingRequestsIsNotOvertakenByTheCores) {
+  StartServer();
+  ::grpc::ClientContext context;
+  core_.AnswerCancelled();
+  auto stream = Open(&context);
+  for (const char* id : {"a", "b"}) EXPECT_TRUE(stream->Write(Request(id)));
+  ASSERT_TRUE(Eventually([&] { return core_.held() == 2; }));
+  server_->Shutdown(SteadyClock::now());
+  EXPECT_EQ(stream->Finish().error_code(), ::grpc::StatusCode::UNAVAILABLE);
+  ExpectCounted(absl::StatusCode::kUnavailable, 2);
+  EXPECT_EQ(Counted("ModelStreamInfer", absl::StatusCode::kUnavailable), 2u);
+}
+
 TEST_F(InferenceStreamTest, ADrainLetsItsRequestsFinishAndThenEndsIt) {
   StartServer();
   ::grpc::ClientContext context;

@@ -46,7 +46,7 @@ class ServerFixture : public ::testing::Test {
                    const std::shared_ptr<::grpc::ChannelCredentials>& credentials =
                        ::grpc::InsecureChannelCredentials()) {
     options.port = 0;
-    auto server = GrpcServer::Start(options, Backend(), guards);
+    auto server = GrpcServer::Start(options, MakeBackend(), guards);
     ASSERT_THAT(server, reprise::testing::IsOk());
     server_ = *std::move(server);
     ::grpc::ChannelArguments arguments;
@@ -60,7 +60,7 @@ class ServerFixture : public ::testing::Test {
     health_ = ::grpc::health::v1::Health::NewStub(channel_);
   }
 
-  GrpcBackend Backend() {
+  Backend MakeBackend() {
     return {.core = core_,
             .observer = observer_,
             .statistics = statistics_,

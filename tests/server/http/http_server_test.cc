@@ -30,7 +30,7 @@ class HttpServerTest : public testing::ServerFixture {
 TEST_F(HttpServerTest, APortThatIsTakenIsAnError) {
   HttpServerOptions options;
   options.port = server_->port();
-  const auto second = HttpServer::Start(options, Backend());
+  const auto second = HttpServer::Start(options, MakeBackend());
   EXPECT_THAT(second.status(), StatusIs(absl::StatusCode::kFailedPrecondition,
                                         HasSubstr(std::to_string(options.port))));
 }
@@ -39,7 +39,7 @@ TEST_F(HttpServerTest, AnAddressThatIsNotOursIsAnError) {
   HttpServerOptions options;
   options.port = 0;
   options.host = "192.0.2.1";
-  EXPECT_THAT(HttpServer::Start(options, Backend()).status(),
+  EXPECT_THAT(HttpServer::Start(options, MakeBackend()).status(),
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("192.0.2.1")));
 }
 
@@ -119,6 +119,17 @@ TEST_F(HttpServerTest, ShutdownEndsWhatTakesTooLong) {
   EXPECT_EQ(observer_.rpcs().size(), 1u);
 }
 
+TEST_F(HttpServerTest, ItsReasonForEndingAnInferenceIsNotOvertakenByTheCores) {
+  core_.AnswerCancelled();
+  RawClient client(server_->port());
+  client.Send(Post(kInfer, kInferBody));
+  ASSERT_TRUE(Eventually([&] { return core_.held() == 1; }));
+  server_->Shutdown(SteadyClock::now());
+  EXPECT_EQ(client.Receive().status, 503);
+  ASSERT_EQ(observer_.inferences().size(), 1u);
+  EXPECT_EQ(observer_.inferences()[0].outcome.code, absl::StatusCode::kUnavailable);
+}
+
 TEST_F(HttpServerTest, ShutdownDoesNotWaitForIdleOrHalfReadConnections) {
   std::vector<std::unique_ptr<RawClient>> idle;
   for (int i = 0; i < 100; ++i) idle.push_back(std::make_unique<RawClient>(server_->port()));
@@ -150,7 +161,8 @@ TEST_F(HttpServerAccessTest, AClosedGroupIsRefusedBeforeItsBodyIsRead) {
   const security::AccessControl access(rules);
   HttpServerOptions options;
   options.port = 0;
-  auto server = HttpServer::Start(options, Backend(), {.certificates = nullptr, .access = &access});
+  auto server =
+      HttpServer::Start(options, MakeBackend(), {.certificates = nullptr, .access = &access});
   ASSERT_THAT(server, reprise::testing::IsOk());
   RawClient client((*server)->port());
   client.Send("POST /v2/models/demo/infer HTTP/1.1\r\nHost: h\r\nContent-Length: 500\r\n\r\n");

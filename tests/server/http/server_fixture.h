@@ -51,12 +51,12 @@ class ServerFixture : public ::testing::Test {
 
   void StartServer(HttpServerOptions options = {}) {
     options.port = 0;
-    auto server = HttpServer::Start(options, Backend());
+    auto server = HttpServer::Start(options, MakeBackend());
     ASSERT_THAT(server, reprise::testing::IsOk());
     server_ = *std::move(server);
   }
 
-  HttpBackend Backend() {
+  Backend MakeBackend() {
     return {.core = core_,
             .observer = observer_,
             .statistics = statistics_,

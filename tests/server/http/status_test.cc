@@ -1,10 +1,12 @@
 #include "server/http/status.h"
 
+#include <chrono>
 #include <string>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
+#include "server/request/retry_hint.h"
 
 namespace reprise::server::http {
 namespace {
@@ -49,15 +51,26 @@ TEST(ErrorResponseTest, WhatIsTooLargeStaysTooLarge) {
 }
 
 TEST(ErrorResponseTest, OtherCodesHaveTheirStatus) {
-  EXPECT_EQ(HttpStatus(absl::StatusCode::kOk, RefusalReason::kNone), 200);
-  EXPECT_EQ(HttpStatus(absl::StatusCode::kInvalidArgument, RefusalReason::kInvalid), 400);
-  EXPECT_EQ(HttpStatus(absl::StatusCode::kUnauthenticated, RefusalReason::kNone), 401);
-  EXPECT_EQ(HttpStatus(absl::StatusCode::kPermissionDenied, RefusalReason::kNone), 403);
-  EXPECT_EQ(HttpStatus(absl::StatusCode::kAlreadyExists, RefusalReason::kNone), 409);
-  EXPECT_EQ(HttpStatus(absl::StatusCode::kInternal, RefusalReason::kNone), 500);
-  EXPECT_EQ(HttpStatus(absl::StatusCode::kUnknown, RefusalReason::kNone), 500);
-  EXPECT_EQ(HttpStatus(absl::StatusCode::kUnimplemented, RefusalReason::kNone), 501);
-  EXPECT_EQ(HttpStatus(static_cast<absl::StatusCode>(99), RefusalReason::kNone), 500);
+  const absl::Status full =
+      WithRetryHint(absl::ResourceExhaustedError(""), std::chrono::milliseconds(5));
+  EXPECT_EQ(HttpStatus(full, RefusalReason::kNone), 429);
+  EXPECT_EQ(HttpStatus(absl::ResourceExhaustedError(""), RefusalReason::kNone), 413);
+  EXPECT_EQ(HttpStatus(absl::Status(absl::StatusCode::kOk, ""), RefusalReason::kNone), 200);
+  EXPECT_EQ(
+      HttpStatus(absl::Status(absl::StatusCode::kInvalidArgument, ""), RefusalReason::kInvalid),
+      400);
+  EXPECT_EQ(HttpStatus(absl::Status(absl::StatusCode::kUnauthenticated, ""), RefusalReason::kNone),
+            401);
+  EXPECT_EQ(HttpStatus(absl::Status(absl::StatusCode::kPermissionDenied, ""), RefusalReason::kNone),
+            403);
+  EXPECT_EQ(HttpStatus(absl::Status(absl::StatusCode::kAlreadyExists, ""), RefusalReason::kNone),
+            409);
+  EXPECT_EQ(HttpStatus(absl::Status(absl::StatusCode::kInternal, ""), RefusalReason::kNone), 500);
+  EXPECT_EQ(HttpStatus(absl::Status(absl::StatusCode::kUnknown, ""), RefusalReason::kNone), 500);
+  EXPECT_EQ(HttpStatus(absl::Status(absl::StatusCode::kUnimplemented, ""), RefusalReason::kNone),
+            501);
+  EXPECT_EQ(HttpStatus(absl::Status(static_cast<absl::StatusCode>(99), ""), RefusalReason::kNone),
+            500);
 }
 
 TEST(ErrorResponseTest, NamesTheVerbsAndTheCodingsThereAre) {
