@@ -146,7 +146,7 @@ class Run {
   }
 
   void Ended(Call* ended, const ::grpc::Status& status) {
-    const std::unique_ptr<Call> call(ended);
+    std::unique_ptr<Call> call(ended);
     const Clock::time_point now = Clock::now();
     {
       std::lock_guard lock(mutex_);
@@ -158,6 +158,8 @@ class Run {
     // The next call of this caller is in flight before this one leaves: the count never falls to 0
     // between them.
     if (options_.rate == 0 && MayStart()) Start(Clock::now());
+    // It shares its channel, which must not end here, in a thread of gRPC's, after the run.
+    call.reset();
     std::lock_guard lock(mutex_);
     if (--in_flight_ == 0) all_ended_.notify_all();
   }

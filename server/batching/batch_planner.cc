@@ -15,6 +15,13 @@ constexpr TimePoint kIdle = TimePoint::min();
 // shorter runs of one client.
 constexpr std::int64_t kTurnsPerBatch = 8;
 
+// Whether a batch of twice as many tokens would take noticeably less for each of them.
+bool GainsFromCompany(const BatchTimes& times, std::int64_t tokens) {
+  constexpr double kNoticeable = 0.95;
+  const auto once = times.Predict(tokens);
+  return once.has_value() && *times.Predict(2 * tokens) < 2 * kNoticeable * *once;
+}
+
 }  // namespace
 
 PlannerRules MakePlannerRules(const ModelLimits& limits, const BatchingOptions& options) {
@@ -55,7 +62,8 @@ std::optional<std::chrono::nanoseconds> BatchPlanner::Enter(QueuedItem item,
                                           .times = times_,
                                           .free_at = free_at_},
                                          now);
-    if (forecast.finish > item.deadline) return forecast.finish - item.deadline;
+    const TimePoint latest = reserve_.Latest(item.deadline, now);
+    if (forecast.finish > latest) return forecast.finish - latest;
   }
   line_.Insert(item, client);
   return std::nullopt;
@@ -64,13 +72,23 @@ std::optional<std::chrono::nanoseconds> BatchPlanner::Enter(QueuedItem item,
 std::vector<ItemId> BatchPlanner::TakeExpired(TimePoint now) {
   std::vector<ItemId> expired = line_.Expired(now);
   for (const ItemId id : expired) line_.Remove(id);
+  if (!expired.empty()) reserve_.OnPressure();
   return expired;
 }
 
 BatchDecision BatchPlanner::TakeBatch(int idle_executors, bool draining, TimePoint now) {
   line_.Age(now);
-  BatchDecision decision = DecideBatch(
-      {line_, idle_executors, draining, rules_.predict ? &times_ : nullptr}, rules_.limits, now);
+  BatchDecision decision = DecideBatch({.line = line_,
+                                        .idle_executors = idle_executors,
+                                        .draining = draining,
+                                        .times = rules_.predict ? &times_ : nullptr,
+                                        .tokens_per_second = arrivals_.TokensPerSecond(now)},
+                                       rules_.limits, now);
+  if (decision.closed == BatchCloseReason::kDeadline) {
+    if (GainsFromCompany(times_, decision.tokens)) reserve_.OnPressure();
+  } else if (!decision.batch.empty()) {
+    reserve_.OnRelief();
+  }
   line_.Apply(decision.rounds);
   decision.rounds.clear();  // its names are about to go
   for (const ItemId id : decision.overtaken) line_.CountOvertaken(id);

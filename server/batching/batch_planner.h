@@ -11,6 +11,7 @@
 #include "server/batching/batch_policy.h"
 #include "server/batching/batch_times.h"
 #include "server/batching/batching_options.h"
+#include "server/batching/deadline_reserve.h"
 #include "server/batching/waiting_line.h"
 #include "server/request/serving_core.h"
 
@@ -34,9 +35,10 @@ class BatchPlanner {
   BatchPlanner(PlannerRules rules, int executors, BatchTimes times = {});
 
   // The item waits from now on, or is refused since by prediction it would be done only after its
-  // deadline: by so much. A priority that is no level counts as the default. Never refused are
-  // items without a deadline, before anything was measured, and when an executor is idle with
-  // nothing waiting: running it costs nobody, and measures. Requires: a new item.id.
+  // deadline, or too short before it: by so much. A priority that is no level counts as the
+  // default. Never refused are items without a deadline, before anything was measured, and when an
+  // executor is idle with nothing waiting: running it costs nobody, and measures. Requires: a new
+  // item.id.
   std::optional<std::chrono::nanoseconds> Enter(QueuedItem item, std::string_view client,
                                                 SteadyClock::time_point now);
   bool Remove(ItemId id) { return line_.Remove(id); }  // whether it still waited
@@ -66,6 +68,7 @@ class BatchPlanner {
   WaitingLine line_;
   BatchTimes times_;
   ArrivalRate arrivals_;
+  DeadlineReserve reserve_;
   std::vector<SteadyClock::time_point> free_at_;  // by executor, predicted; min() when idle
 };
 

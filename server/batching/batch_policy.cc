@@ -14,6 +14,8 @@ using TimePoint = SteadyClock::time_point;
 constexpr BatchCloseReason kNotFull = BatchCloseReason::kIdle;
 // Delays that nobody notices: less than batches differ by.
 constexpr std::chrono::microseconds kUnnoticed{100};
+// A load beyond this is not told from a burst.
+constexpr double kMostLoad = 0.9;
 // What an answer needs from its batch to its caller: encoding, the socket, a reader that wakes up.
 constexpr std::chrono::milliseconds kWayBack{2};
 // Requests that one decision looks at in vain. Bounds its time however many wait.
@@ -22,9 +24,14 @@ constexpr int kMostPassed = 64;
 // A batch that is being filled, with the reason why something did not fit.
 class Filling {
  public:
-  // `waiting` requests in all. Without `times` the limits are all that matters.
-  Filling(std::size_t waiting, const BatchLimits& limits, const BatchTimes* times, TimePoint now)
-      : limits_(limits), times_(times), now_(now), waiting_(static_cast<std::int64_t>(waiting)) {}
+  // Without `times` the limits are all that matters.
+  Filling(const QueueSnapshot& queue, const BatchLimits& limits, const BatchTimes* times,
+          TimePoint now)
+      : limits_(limits),
+        times_(times),
+        now_(now),
+        tokens_per_second_(queue.tokens_per_second),
+        waiting_(static_cast<std::int64_t>(queue.line.size())) {}
 
   // Takes `item` if it fits beside what is there; anything fits an empty batch.
   bool Take(const QueuedItem& item) {
@@ -78,7 +85,14 @@ class Filling {
     const std::chrono::nanoseconds delay = Time(tokens_ + tokens) - Time(tokens_);
     // What two batches take more than one.
     const std::chrono::nanoseconds saved = Time(tokens) - delay;
-    return delay > kUnnoticed && delay * requests_ > saved * waiting_;
+    if (delay <= kUnnoticed) return false;
+    // Everybody who comes before the queue is empty again gains as well: 1 / (1 - load) times as
+    // many as wait now, by the busy period of queueing theory.
+    const double seconds_per_token =
+        std::chrono::duration<double>(delay).count() / static_cast<double>(tokens);
+    const double load = std::min(kMostLoad, tokens_per_second_ * seconds_per_token);
+    return static_cast<double>(delay.count() * requests_) * (1 - load) >
+           static_cast<double>(saved.count() * waiting_);
   }
   std::chrono::nanoseconds Time(std::int64_t tokens) const {
     return times_->Predict(tokens).value();
@@ -90,6 +104,7 @@ class Filling {
   const BatchLimits& limits_;
   const BatchTimes* const times_;
   const TimePoint now_;
+  const double tokens_per_second_;
   std::int64_t waiting_;  // those that have not joined
   std::int64_t requests_ = 0;
   std::int64_t rows_ = 0;
@@ -133,11 +148,11 @@ BatchDecision DecideBatch(const QueueSnapshot& queue, const BatchLimits& limits,
   if (queue.line.empty() || queue.idle_executors == 0) return {};
   const BatchTimes* times = queue.times != nullptr && !queue.times->empty() ? queue.times : nullptr;
   BatchDecision decision;
-  Filling filling(queue.line.size(), limits, times, now);
+  Filling filling(queue, limits, times, now);
   Fill(queue.line, limits.max_overtakes, &filling, &decision);
   if (filling.empty()) {
     // Nothing but hopeless requests: better run than idle, for predictions can be wrong.
-    Filling any(queue.line.size(), limits, nullptr, now);
+    Filling any(queue, limits, nullptr, now);
     Fill(queue.line, limits.max_overtakes, &any, &decision);
     if (decision.closed == kNotFull) decision.closed = BatchCloseReason::kIdle;
     return decision;

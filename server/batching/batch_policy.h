@@ -25,6 +25,7 @@ struct QueueSnapshot {
   int idle_executors = 0;
   bool draining = false;              // nothing will follow: waiting for company is pointless
   const BatchTimes* times = nullptr;  // null: nothing is predicted
+  double tokens_per_second = 0;       // that ask to be served
 };
 
 struct BatchDecision {
@@ -40,12 +41,12 @@ struct BatchDecision {
 // Takes requests in the order of ServiceOrder while they fit: within the limits; without making a
 // member late that could be in time; and without costing more than they save, as a long request may
 // among short ones: the time it adds, for each member, against what a batch of its own adds, for
-// everybody who waits. So batches grow with the queue. A batch closes when something does not fit,
-// or else, with an executor idle, when its oldest request has waited max_delay or a member can wait
-// no longer, or when the queue drains. Requests are never split. One that does not fit is passed
-// over at most max_overtakes times; then nothing joins before it. A request that exceeds a limit
-// alone is run alone. One that cannot be in time any more even alone is taken only when there is no
-// other.
+// everybody who waits or comes before the queue is empty again. So batches grow with the load. A
+// batch closes when something does not fit, or else, with an executor idle, when its oldest request
+// has waited max_delay or a member can wait no longer, or when the queue drains. Requests are never
+// split. One that does not fit is passed over at most max_overtakes times; then nothing joins
+// before it. A request that exceeds a limit alone is run alone. One that cannot be in time any more
+// even alone is taken only when there is no other.
 BatchDecision DecideBatch(const QueueSnapshot& queue, const BatchLimits& limits,
                           SteadyClock::time_point now);
 

@@ -83,6 +83,22 @@ TEST(BatchPlanner, RefusesWhatWouldBeLate) {
   EXPECT_EQ(planner.line().size(), 2u);
 }
 
+TEST(BatchPlanner, KeepsTimeInReserveAfterAnAdmittedRequestExpired) {
+  BatchPlanner planner(Rules(), 1, MillisecondPerToken());
+  planner.Started(0, 40, kNow);
+  // 40 ms for what runs, 20 ms of its own, 1 ms for those 20 tokens a second that may join.
+  EXPECT_FALSE(planner.Enter(Due(0, 20, milliseconds(61)), "a", kNow).has_value());
+  planner.Remove(0);
+  EXPECT_FALSE(planner.Enter(Due(1, 20, milliseconds(70)), "a", kNow).has_value());
+  EXPECT_THAT(planner.TakeExpired(kNow + milliseconds(70)), ElementsAre(1));
+  const TimePoint later = kNow + std::chrono::seconds(10);  // nobody has come for long
+  planner.Started(0, 40, later);
+  QueuedItem item = Due(2, 20, milliseconds(10'061));
+  EXPECT_TRUE(planner.Enter(item, "a", later).has_value());
+  item.deadline += milliseconds(2);
+  EXPECT_FALSE(planner.Enter(item, "a", later).has_value());
+}
+
 TEST(BatchPlanner, CountsOnlyWhatGoesBefore) {
   BatchPlanner planner(Rules(), 1, MillisecondPerToken());
   planner.Started(0, 10, kNow);

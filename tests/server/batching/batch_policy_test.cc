@@ -37,17 +37,26 @@ class Line {
     }
   }
   BatchDecision Decide(const BatchLimits& limits = Limits(), TimePoint now = kNow) const {
-    return DecideBatch({line_, /*idle_executors=*/1, /*draining=*/false, times_}, limits, now);
+    return DecideBatch({.line = line_,
+                        .idle_executors = 1,
+                        .times = times_,
+                        .tokens_per_second = tokens_per_second_},
+                       limits, now);
   }
   const WaitingLine& line() const { return line_; }
   Line& Knowing(const BatchTimes& times) {
     times_ = &times;
     return *this;
   }
+  Line& Under(double tokens_per_second) {
+    tokens_per_second_ = tokens_per_second;
+    return *this;
+  }
 
  private:
   WaitingLine line_{FifoRules()};
   const BatchTimes* times_ = nullptr;
+  double tokens_per_second_ = 0;
 };
 
 BatchDecision Decide(std::vector<QueuedItem> items, const BatchLimits& limits = Limits(),
@@ -245,6 +254,16 @@ TEST(BatchPolicyCost, WithMoreWaitingABatchOfItsOwnWouldCostMore) {
   EXPECT_THAT(Line(items).Knowing(times).Decide().batch, ElementsAre(0, 1, 2));
   items.pop_back();
   EXPECT_THAT(Line(items).Knowing(times).Decide().batch, ElementsAre(0, 2, 3, 4));
+}
+
+// A batch of its own would delay those who come meanwhile too: at 750 tokens a second of the 1000
+// that can be served, four times as many as wait.
+TEST(BatchPolicyCost, UnderLoadSavingCountsForThoseToComeAsWell) {
+  const BatchTimes times = Times();
+  Line line({Item(10), Item(80), Item(10), Item(10)});
+  EXPECT_THAT(line.Knowing(times).Under(500).Decide().batch, ElementsAre(0, 2, 3));
+  EXPECT_THAT(line.Under(750).Decide().batch, ElementsAre(0, 1, 2));
+  EXPECT_THAT(line.Under(5000).Decide().batch, ElementsAre(0, 1, 2));
 }
 
 TEST(BatchPolicyCost, ALongRequestIsPassedNoMoreThanAnyOther) {
