@@ -79,6 +79,7 @@ INSTANTIATE_TEST_SUITE_P(ServerTargets, FuzzReplayTest,
                                            Target{"tokenizer_text", FuzzTokenizerText},
                                            Target{"tokenizer_file", FuzzTokenizerFile},
                                            Target{"model_policy", FuzzModelPolicy},
+                                           Target{"golden", FuzzGolden},
                                            Target{"http_infer_body", FuzzHttpInferBody}),
                          [](const auto& info) { return std::string(info.param.corpus); });
 #endif

@@ -26,6 +26,9 @@ void FuzzTokenizerFile(std::span<const std::uint8_t> input);
 // The text of model.json: what is accepted is within the ranges of its options. Only where the
 // server is built.
 void FuzzModelPolicy(std::span<const std::uint8_t> input);
+// The text of golden.json: what is accepted keeps the promises of golden_file.h and is written and
+// read back the same. Only where the server is built.
+void FuzzGolden(std::span<const std::uint8_t> input);
 // A line with the value of Inference-Header-Content-Length (empty: no such header) and the body of
 // an infer request over HTTP: the same promises. Only where the server is built.
 void FuzzHttpInferBody(std::span<const std::uint8_t> input);
