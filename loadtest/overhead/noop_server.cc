@@ -45,7 +45,7 @@ absl::StatusOr<ServableParts> LoadWithoutExecutor(const std::string& name,
                                                   const ModelServingOptions& options,
                                                   const std::stop_token& stop) {
   REPRISE_ASSIGN_OR_RETURN(ServableParts parts,
-                           server::repository::LoadServable(name, directory, options, stop));
+                           server::repository::LoadUnchecked(name, directory, options, stop));
   const auto max_tokens = parts.description.limits.max_batch_tokens;
   for (auto& runner : parts.runners) {
     runner = std::make_unique<NoopRunner>(max_tokens, kHiddenSize);

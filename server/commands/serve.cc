@@ -62,6 +62,7 @@ struct Server {
   std::unique_ptr<trace::TracingObserver> tracing;
   std::unique_ptr<ObserverList> observer;
   std::unique_ptr<security::Security> security;
+  repository::MemoryBudget memory{config::MemoryLimit(), repository::OwnMemoryBytes};
   std::unique_ptr<repository::ServingCoreImpl> core;
   std::unique_ptr<metrics::MetricsServer> metrics_server;
   std::unique_ptr<grpc::GrpcServer> grpc_server;
@@ -161,7 +162,10 @@ absl::StatusOr<std::unique_ptr<Server>> OpenPorts(const ServerOptions& options,
               },
           .names = [repository =
                         options.repository] { return repository::ModelNames(repository); }},
-      repository::LoadServable, options.core, Clock::Real(), *server->observer);
+      [&memory = server->memory](const auto&... what) {
+        return repository::LoadServable(what..., memory);
+      },
+      options.core, Clock::Real(), *server->observer);
   if (options.metrics.enabled) {
     REPRISE_ASSIGN_OR_RETURN(
         server->metrics_server,

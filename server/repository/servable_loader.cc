@@ -180,7 +180,11 @@ absl::StatusOr<ServableParts> LoadUnchecked(const std::string& model_name,
 absl::StatusOr<ServableParts> LoadServable(const std::string& model_name,
                                            const VersionDirectory& directory,
                                            const ModelServingOptions& options,
-                                           const std::stop_token& stop) {
+                                           const std::stop_token& stop, MemoryBudget& budget) {
+  const auto bytes = WeightBytes(directory.path, options.precision);
+  if (!bytes.ok()) return InStep("reading the model", bytes.status());
+  const auto share = budget.Reserve(*bytes);
+  if (!share.ok()) return InStep("reserving memory", share.status());
   REPRISE_ASSIGN_OR_RETURN(ServableParts parts,
                            LoadUnchecked(model_name, directory, options, stop));
   const absl::Status golden = CheckGolden(directory.path, parts, stop);

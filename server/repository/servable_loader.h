@@ -5,6 +5,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "server/repository/memory_budget.h"
 #include "server/repository/model_repository.h"
 #include "server/repository/servable.h"
 
@@ -18,10 +19,10 @@ absl::StatusOr<ServableParts> LoadUnchecked(const std::string& model_name,
                                             const ModelServingOptions& options,
                                             const std::stop_token& stop = {});
 
-// The same behind the golden gate (golden_gate.h): what is served.
+// The same within `budget` and behind the golden gate (golden_gate.h): what is served.
 absl::StatusOr<ServableParts> LoadServable(const std::string& model_name,
                                            const VersionDirectory& directory,
                                            const ModelServingOptions& options,
-                                           const std::stop_token& stop = {});
+                                           const std::stop_token& stop, MemoryBudget& budget);
 
 }  // namespace reprise::server::repository

@@ -95,7 +95,7 @@ class ServedEngineTest : public ::testing::TestWithParam<Case> {
     model.options.batching.max_queue_delay_us = 3000;  // so that batches of several requests form
     core_ =
         std::make_unique<ServingCoreImpl>(std::vector<ModelDirectory>{model}, ModelSource(),
-                                          LoadServable, CoreOptions(), Clock::Real(), observer_);
+                                          LoadUnchecked, CoreOptions(), Clock::Real(), observer_);
     core_->StartLoading();
     ASSERT_OK(core_->AwaitLoaded(SteadyClock::time_point::max()).value());
   }
@@ -226,7 +226,7 @@ INSTANTIATE_TEST_SUITE_P(ServableLoader, ServedEngineTest, ::testing::ValuesIn(C
 
 TEST(LoadServable, WithoutTokenizerThereIsNoTextInput) {
   const Checkpoint checkpoint(SmallConfig(0), /*tokenizer=*/false);
-  const auto parts = LoadServable("m", {1, checkpoint.path()}, {});
+  const auto parts = LoadUnchecked("m", {1, checkpoint.path()}, {});
   ASSERT_OK(parts);
   EXPECT_EQ(parts->tokenizer, nullptr);
   ASSERT_EQ(parts->description.inputs.size(), 3u);
@@ -235,21 +235,47 @@ TEST(LoadServable, WithoutTokenizerThereIsNoTextInput) {
 
 TEST(LoadServable, FailuresNameTheStep) {
   const TemporaryDirectory empty;
-  EXPECT_THAT(LoadServable("m", {1, empty.path()}, {}),
+  EXPECT_THAT(LoadUnchecked("m", {1, empty.path()}, {}),
               StatusIs(absl::StatusCode::kNotFound, HasSubstr("reading the model: ")));
   BertConfig small = SmallConfig(0);
   small.vocab_size = 5;
   const Checkpoint checkpoint(small);
-  EXPECT_THAT(LoadServable("m", {1, checkpoint.path()}, {}),
+  EXPECT_THAT(LoadUnchecked("m", {1, checkpoint.path()}, {}),
               StatusIs(absl::StatusCode::kInvalidArgument,
                        AllOf(HasSubstr("reading the tokenizer: "), HasSubstr("vocab_size 5"))));
+}
+
+TEST(LoadServable, NeedsRoomForTheWeights) {
+  const Checkpoint checkpoint(SmallConfig(0));
+  const auto in = [&](MemoryBudget& budget) {
+    return LoadServable("m", {1, checkpoint.path()}, {}, {}, budget).status();
+  };
+  const std::int64_t needed = *WeightBytes(checkpoint.path(), engine::Precision::kAuto);
+  MemoryBudget enough(needed, [] { return 0; });
+  EXPECT_OK(in(enough));
+  EXPECT_OK(in(enough));  // the first load has given its share back
+  MemoryBudget less(needed - 1, [] { return 0; });
+  EXPECT_THAT(in(less), StatusIs(absl::StatusCode::kFailedPrecondition,
+                                 HasSubstr("reserving memory: its weights take")));
+}
+
+TEST(LoadServable, WeightsTakeFourOrTwoBytesEach) {
+  const Checkpoint checkpoint(SmallConfig(0));
+  const std::int64_t fp32 = *WeightBytes(checkpoint.path(), engine::Precision::kF32);
+  EXPECT_EQ(fp32, 2 * *WeightBytes(checkpoint.path(), engine::Precision::kBF16));
+  ModelServingOptions options;
+  options.precision = engine::Precision::kF32;
+  const auto parts = LoadUnchecked("m", {1, checkpoint.path()}, options);
+  ASSERT_OK(parts);
+  EXPECT_LE(fp32, parts->description.model->parameter_bytes());
+  EXPECT_GE(2 * fp32, parts->description.model->parameter_bytes());
 }
 
 TEST(LoadServable, CountsScoresOfAllHeadsAlive) {
   const Checkpoint checkpoint(SmallConfig(3));
   ModelServingOptions options;
   options.precision = engine::Precision::kF32;
-  const auto parts = LoadServable("m", {1, checkpoint.path()}, options);
+  const auto parts = LoadUnchecked("m", {1, checkpoint.path()}, options);
   ASSERT_OK(parts);
   EXPECT_EQ(parts->score_bytes_per_square, 4 * 4);
 }
