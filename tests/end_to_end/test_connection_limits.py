@@ -33,6 +33,7 @@ def health_status(port):
             return error.code()
 
 
+@pytest.mark.allocator
 @pytest.mark.parametrize(
     "connections,quota", [(20, 128 * MIB), pytest.param(200, 512 * MIB, marks=pytest.mark.slow)]
 )

@@ -52,6 +52,7 @@ def http_outcomes(server):
         connection.close()
 
 
+@pytest.mark.allocator
 def test_requests_without_memory_fail_alone(start_server, full_repository, failing_new, tmp_path):
     armed = tmp_path / "armed"
     env = os.environ | {"LD_PRELOAD": str(failing_new), "FAILING_NEW_WHILE": str(armed)}

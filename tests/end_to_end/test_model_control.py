@@ -310,6 +310,7 @@ def memory_of(server):
     return Scrape(server.metrics_port).value("process_resident_memory_bytes")
 
 
+@pytest.mark.allocator
 def test_unloading_gives_the_memory_back(serve, full_repository, tmp_path):
     root = tmp_path / "models"
     shutil.copytree(full_repository / "minilm", root / "minilm", copy_function=os.link)
