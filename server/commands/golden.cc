@@ -84,11 +84,15 @@ absl::StatusOr<std::vector<GoldenSample>> ReadInputs(const GoldenOptions& option
 
 // A reader finds the whole file or the one before.
 absl::Status WriteWhole(const std::string& path, const std::string& text) {
+  std::error_code error;
+  if (fs::exists(path, error) && !fs::is_regular_file(path, error)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("'", path, "' is no file that could be replaced; choose another --output"));
+  }
   const std::string unfinished = path + ".unfinished";
   std::ofstream file(unfinished, std::ios::binary);
   file << text << '\n';
   file.close();
-  std::error_code error;
   if (file) fs::rename(unfinished, path, error);
   if (file && !error) return absl::OkStatus();
   fs::remove(unfinished, error);
