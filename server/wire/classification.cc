@@ -36,6 +36,7 @@ absl::StatusOr<Tensor> Classify(const Tensor& scores, std::int64_t k,
   result.datatype = DataType::kBytes;
   result.shape = {batch_size, kept};
   result.elements.reserve(batch_size * kept);
+  if (kept == 0) return result;  // without classes there are no bytes to look at either
   std::vector<float> row(num_classes);
   std::vector<std::int64_t> order(num_classes);
   for (std::int64_t b = 0; b < batch_size; ++b) {

@@ -7,7 +7,9 @@
 #include <utility>
 
 #include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "engine/check.h"
 #include "server/pipeline/tokenizer/reprise_tokenizer.h"
 
 namespace reprise::server::pipeline {
@@ -46,7 +48,17 @@ absl::StatusOr<std::unique_ptr<Tokenizer>> Tokenizer::FromFile(const std::string
   const reprise_tokenizer_code code =
       reprise_tokenizer_load(path.data(), path.size(), &tokenizer, &error);
   if (code != REPRISE_TOKENIZER_OK) return TakeError(code, error);
-  return std::unique_ptr<Tokenizer>(new Tokenizer(Handle(tokenizer)));
+  std::unique_ptr<Tokenizer> loaded(new Tokenizer(Handle(tokenizer)));
+  // What a post-processor adds to every text need not be in the vocabulary.
+  REPRISE_ASSIGN_OR_RETURN(const Encoding added, loaded->Encode(""));
+  for (const std::int32_t id : added.ids) {
+    if (id >= 0 && id < loaded->vocab_size()) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat("'", path, "': its post_processor adds the token id ", id,
+                     " to every text; expected ids below ", loaded->vocab_size(),
+                     ", the size of its vocabulary"));
+  }
+  return loaded;
 }
 
 absl::StatusOr<Encoding> Tokenizer::Encode(std::string_view text) const {

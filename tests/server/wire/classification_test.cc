@@ -42,6 +42,13 @@ TEST(ClassifyTest, GivesNoMoreClassesThanThereAre) {
   EXPECT_THAT(result->shape, ElementsAre(1, 2));
 }
 
+TEST(ClassifyTest, GivesNothingWhereThereAreNoClasses) {
+  const auto result = Classify(Scores({2, 0}, {}), 3, {});
+  ASSERT_THAT(result, IsOk());
+  EXPECT_THAT(result->shape, ElementsAre(2, 0));
+  EXPECT_TRUE(result->elements.empty());
+}
+
 TEST(ClassifyTest, OrdersTiesByIndexAndNanLast) {
   const float nan = std::numeric_limits<float>::quiet_NaN();
   const auto result = Classify(Scores({1, 5}, {nan, 1, nan, 1, 2}), 5, {});

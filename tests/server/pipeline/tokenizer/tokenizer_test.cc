@@ -174,6 +174,15 @@ TEST(TokenizerTest, FileOfAnotherKindIsInvalidArgument) {
   }
 }
 
+TEST(TokenizerTest, SpecialTokensBeyondTheVocabularyAreInvalidArgument) {
+  nlohmann::json json = ReadJson(kTinyTokenizer);
+  json["post_processor"]["special_tokens"]["[SEP]"]["ids"] = {30};
+  const TemporaryDirectory directory;
+  EXPECT_THAT(Tokenizer::FromFile(directory.Write("tokenizer.json", json.dump())),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       HasSubstr("adds the token id 30 to every text; expected ids below 16")));
+}
+
 TEST(TokenizerTest, WordWithoutTokenAndWithoutUnknownTokenIsInvalidArgument) {
   nlohmann::json json = ReadJson(kTinyTokenizer);
   json["model"]["unk_token"] = "[MISSING]";
