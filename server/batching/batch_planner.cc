@@ -84,7 +84,9 @@ BatchDecision BatchPlanner::TakeBatch(int idle_executors, bool draining, TimePoi
                                         .times = rules_.predict ? &times_ : nullptr,
                                         .tokens_per_second = arrivals_.TokensPerSecond(now)},
                                        rules_.limits, now);
-  if (decision.closed == BatchCloseReason::kDeadline) {
+  // Not when all who wait are in it: then it only ends their wait for more.
+  const bool left_some_behind = decision.batch.size() < line_.size();
+  if (decision.closed == BatchCloseReason::kDeadline && left_some_behind) {
     if (GainsFromCompany(times_, decision.tokens)) reserve_.OnPressure();
   } else if (!decision.batch.empty()) {
     reserve_.OnRelief();

@@ -99,6 +99,32 @@ TEST(BatchPlanner, KeepsTimeInReserveAfterAnAdmittedRequestExpired) {
   EXPECT_FALSE(planner.Enter(item, "a", later).has_value());
 }
 
+TEST(BatchPlanner, ABatchThatOnlyEndsItsWaitForCompanyIsNoPressure) {
+  PlannerRules rules = Rules();
+  rules.limits.max_delay = milliseconds(100);
+  BatchTimes times;  // company pays: 11 ms for one token, 30 for twenty
+  times.Record(1, milliseconds(11));
+  times.Record(20, milliseconds(30));
+  const auto admitted_after = [&](std::int64_t left_behind) {
+    BatchPlanner planner(rules, 1, times);
+    planner.Enter(Due(0, 10, milliseconds(25)), "a", kNow);
+    if (left_behind > 0) planner.Enter(OneRow(1, left_behind), "a", kNow);
+    const TimePoint due = kNow + milliseconds(4);
+    const BatchDecision decision = planner.TakeBatch(1, false, due);
+    EXPECT_EQ(decision.closed, BatchCloseReason::kDeadline);
+    EXPECT_THAT(decision.batch, ElementsAre(0));
+    planner.Remove(1);
+    // 20 ms for what runs and 30 ms of its own: in time by 1 ms, which is less than any reserve.
+    const TimePoint later = due + std::chrono::seconds(10);
+    planner.Started(0, 10, later);
+    QueuedItem item = OneRow(2, 20);
+    item.deadline = later + milliseconds(51);
+    return !planner.Enter(item, "a", later).has_value();
+  };
+  EXPECT_TRUE(admitted_after(0));
+  EXPECT_FALSE(admitted_after(80));
+}
+
 TEST(BatchPlanner, CountsOnlyWhatGoesBefore) {
   BatchPlanner planner(Rules(), 1, MillisecondPerToken());
   planner.Started(0, 10, kNow);
