@@ -42,7 +42,7 @@ QueuedItem Summary(const BatchRequest& request, ItemId id) {
 absl::Status Failed(const absl::Status& ran) {
   const std::string message = absl::StrCat("the engine could not run the batch: ", ran.message());
   if (!absl::IsResourceExhausted(ran)) return absl::InternalError(message);
-  return WithRetryHint(absl::ResourceExhaustedError(message), std::chrono::seconds(1));
+  return WithRetryHint(absl::ResourceExhaustedError(message), kUntilMemoryIsFree);
 }
 
 }  // namespace
@@ -214,6 +214,25 @@ void Scheduler::AnswerAbandoned(BatchRequests requests) const {
   }
 }
 
+absl::StatusOr<InferenceReply> Scheduler::ReplyTo(const BatchRequest& request, RequestTiming timing,
+                                                  const engine::Outputs& outputs,
+                                                  std::int64_t first_row,
+                                                  std::int64_t first_token) const {
+  const SteadyClock::time_point unpack = clock_.Now();
+  InferenceReply reply;
+  reply.model_name = config_.model;
+  reply.model_version = config_.version;
+  reply.id = request.request->id;
+  reply.outputs =
+      pipeline::TakeOutputs(request.wanted, request.rows, outputs, first_row, first_token);
+  timing.tokenize = request.tokenize;
+  timing.unpack = clock_.Now() - unpack;
+  reply.timing = timing;
+  reply.rows = request.rows.rows();
+  reply.tokens = request.rows.tokens();
+  return reply;
+}
+
 void Scheduler::Run(Batch batch, int executor, BatchBuffers* buffers) {
   BatchRunner& runner = *runners_[executor];
   const std::int64_t number = ++batches_;
@@ -254,6 +273,10 @@ void Scheduler::Run(Batch batch, int executor, BatchBuffers* buffers) {
                              .predicted_wait = predicted_wait,
                              .report = ran.ok() ? &runner.report() : nullptr});
 
+  const RequestTiming of_batch = {.form = formed - start,
+                                  .compute = compute,
+                                  .batch_rows = view.batch_size(),
+                                  .batch_tokens = view.total_tokens()};
   std::int64_t first_row = 0;
   std::int64_t first_token = 0;
   for (auto& request : batch.requests) {
@@ -265,26 +288,11 @@ void Scheduler::Run(Batch batch, int executor, BatchBuffers* buffers) {
     } else if (request->request->cancellation->cancelled()) {
       Answer(std::move(request), absl::CancelledError("the caller cancelled the request"));
     } else {
-      absl::StatusOr<InferenceReply> reply =
-          Guarded("the outputs", [&]() -> absl::StatusOr<InferenceReply> {
-            const SteadyClock::time_point unpack = clock_.Now();
-            InferenceReply reply;
-            reply.model_name = config_.model;
-            reply.model_version = config_.version;
-            reply.id = request->request->id;
-            reply.outputs = pipeline::TakeOutputs(request->wanted, request->rows, outputs,
-                                                  first_row, first_token);
-            reply.timing = {.tokenize = request->tokenize,
-                            .queue = start - request->queued - request->tokenize,
-                            .form = formed - start,
-                            .compute = compute,
-                            .unpack = clock_.Now() - unpack,
-                            .batch_rows = view.batch_size(),
-                            .batch_tokens = view.total_tokens()};
-            reply.rows = rows;
-            reply.tokens = tokens;
-            return reply;
-          });
+      RequestTiming timing = of_batch;
+      timing.queue = start - request->queued - request->tokenize;
+      absl::StatusOr<InferenceReply> reply = Guarded("the outputs", [&] {
+        return ReplyTo(*request, timing, outputs, first_row, first_token);
+      });
       Answer(std::move(request), std::move(reply));
     }
     first_row += rows;

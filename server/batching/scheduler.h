@@ -10,6 +10,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "absl/status/statusor.h"
 #include "server/batching/batch_buffers.h"
 #include "server/batching/batch_planner.h"
 #include "server/batching/batch_request.h"
@@ -72,6 +73,11 @@ class Scheduler {
   BatchRequests TakeAbandonedLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   BatchRequests TakeOutLocked(const std::vector<ItemId>& ids) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Run(Batch batch, int executor, BatchBuffers* buffers);
+  // The request's part of `outputs`; of `timing` all is known but how long taking it lasts, and
+  // tokenizing. A StatusOr for Guarded's sake: it does not fail by itself.
+  absl::StatusOr<InferenceReply> ReplyTo(const BatchRequest& request, RequestTiming timing,
+                                         const engine::Outputs& outputs, std::int64_t first_row,
+                                         std::int64_t first_token) const;
   void AnswerAbandoned(BatchRequests requests) const;
 
   const SchedulerConfig config_;

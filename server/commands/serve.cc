@@ -135,12 +135,11 @@ void LogListening(const ServerOptions& options, const Server& server) {
 }
 
 absl::Status OpenSecurity(const ServerOptions& options, Server* server) {
-  REPRISE_ASSIGN_OR_RETURN(server->security,
-                           security::Security::Open(options.security, options.grpc.host,
-                                                    [&observer = *server->observer](
-                                                        std::string_view what, const auto& now) {
-                                                      ReportReload(what, now, observer);
-                                                    }));
+  const auto on_reload = [&observer = *server->observer](std::string_view what, const auto& now) {
+    ReportReload(what, now, observer);
+  };
+  REPRISE_ASSIGN_OR_RETURN(
+      server->security, security::Security::Open(options.security, options.grpc.host, on_reload));
   if (const auto* certificates = server->security->guards().certificates) {
     server->observer->OnCertificate(certificates->current()->not_after);
   }

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "engine/check.h"
 #include "engine/weights/checkpoint.h"
+#include "engine/weights/tensor_spec.h"
 
 namespace reprise::server::repository {
 namespace {
@@ -43,9 +44,7 @@ absl::StatusOr<std::int64_t> WeightBytes(const std::string& directory,
   const std::int64_t element_bytes = fp32 ? 4 : 2;
   std::int64_t bytes = 0;
   for (const auto& [name, entry] : checkpoint->entries()) {
-    std::int64_t elements = 1;
-    for (const std::int64_t extent : entry.tensor->shape) elements *= extent;
-    bytes += elements * element_bytes;
+    bytes += engine::weights::ElementCount(entry.tensor->shape) * element_bytes;
   }
   return bytes;
 }

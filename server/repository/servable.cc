@@ -37,6 +37,14 @@ SteadyClock::time_point Tightest(SteadyClock::time_point deadline, SteadyClock::
   return queue_timeout.count() > 0 ? std::min(deadline, arrival + queue_timeout) : deadline;
 }
 
+// What could not be turned into rows of ids, and `why`.
+void AnswerWithoutRows(std::unique_ptr<BatchRequest> pending, const absl::Status& why) {
+  const RefusalReason reason = absl::IsInvalidArgument(why) ? RefusalReason::kInvalid
+                               : absl::IsUnavailable(why)   ? RefusalReason::kDraining
+                                                            : RefusalOf(why);
+  Answer(std::move(pending), why, reason);
+}
+
 Verdict Invalid(absl::Status status) { return {std::move(status), RefusalReason::kInvalid}; }
 
 }  // namespace
@@ -116,11 +124,7 @@ Verdict Servable::Prepare(BatchRequest* pending, pipeline::NamedInputs* inputs) 
 void Servable::InferIds(Pending pending, const pipeline::NamedInputs& inputs, QueueDepth cost) {
   absl::StatusOr<pipeline::PackedRows> rows =
       Guarded("the ids", [&] { return pipeline::PackIds(inputs, input_rules_); });
-  if (!rows.ok()) {
-    const bool invalid = absl::IsInvalidArgument(rows.status());
-    return Answer(std::move(pending), rows.status(),
-                  invalid ? RefusalReason::kInvalid : RefusalReason::kNone);
-  }
+  if (!rows.ok()) return AnswerWithoutRows(std::move(pending), rows.status());
   pending->rows = *std::move(rows);
   pending->score_bytes = ScoreBytes(pending->rows);
   cost.tokens = pending->rows.tokens();
@@ -151,10 +155,7 @@ void Servable::InferText(Pending pending, const pipeline::NamedInputs& inputs, Q
       EnterTokenized(std::move(pending));
       return;
     }
-    const RefusalReason reason = absl::IsInvalidArgument(rows.status()) ? RefusalReason::kInvalid
-                                 : absl::IsUnavailable(rows.status())   ? RefusalReason::kDraining
-                                                                        : RefusalOf(rows.status());
-    Answer(std::move(pending), rows.status(), reason);
+    AnswerWithoutRows(std::move(pending), rows.status());
   };
   text_tokenizer_->Submit(std::move(job));
 }

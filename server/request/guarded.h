@@ -1,7 +1,6 @@
 // Keeps a fault of one request from ending the server.
 #pragma once
 
-#include <chrono>
 #include <exception>
 #include <new>
 
@@ -22,7 +21,7 @@ auto Guarded(absl::string_view what, Work&& work) noexcept -> decltype(work()) {
     return work();
   } catch (const std::bad_alloc&) {
     return WithRetryHint(absl::ResourceExhaustedError(absl::StrCat("no memory for ", what)),
-                         std::chrono::seconds(1));
+                         kUntilMemoryIsFree);
   } catch (const std::exception& error) {
     return absl::InternalError(error.what());
   } catch (...) {

@@ -8,6 +8,9 @@
 
 namespace reprise::server {
 
+// When a request for which there was no memory is worth sending again: others have ended by then.
+inline constexpr std::chrono::seconds kUntilMemoryIsFree{1};
+
 // `status` with a prediction of how long it will take until there is room: between 1 ms and 60 s.
 absl::Status WithRetryHint(absl::Status status, std::chrono::nanoseconds wait);
 // What WithRetryHint put in; nothing where nobody did.

@@ -18,9 +18,12 @@ using testing::seconds;
 
 class GrpcServerTest : public testing::ServerFixture {
  protected:
-  // Starts a call and returns when the core holds it.
   std::future<::grpc::Status> HoldOneCall() {
     core_.Hold();
+    return SendOneCall();
+  }
+  // Starts a call and returns when the core has it.
+  std::future<::grpc::Status> SendOneCall() {
     auto call = std::async(std::launch::async, [this] {
       inference::ModelInferResponse response;
       return Infer(InferRequest(), &response);
@@ -111,11 +114,7 @@ TEST_F(GrpcServerTest, EndsInferencesThatOutstayTheDeadline) {
 TEST_F(GrpcServerTest, ItsReasonForEndingAnInferenceIsNotOvertakenByTheCores) {
   StartServer();
   core_.AnswerCancelled();
-  auto call = std::async(std::launch::async, [this] {
-    inference::ModelInferResponse response;
-    return Infer(InferRequest(), &response);
-  });
-  ASSERT_TRUE(Eventually([&] { return core_.held() == 1; }));
+  auto call = SendOneCall();
   server_->Shutdown(SteadyClock::now());
   EXPECT_EQ(call.get().error_code(), ::grpc::StatusCode::UNAVAILABLE);
   ASSERT_EQ(observer_.inferences().size(), 1u);

@@ -32,10 +32,14 @@ class InferenceStreamTest : public testing::ServerFixture {
     request.set_id(id);
     return request;
   }
-  // Opens a stream with one request per id and returns when the core holds them all.
   std::unique_ptr<Stream> OpenHeld(::grpc::ClientContext* context,
                                    const std::vector<std::string>& ids) {
     core_.Hold();
+    return OpenAndSend(context, ids);
+  }
+  // Opens a stream with one request per id and returns when the core has them all.
+  std::unique_ptr<Stream> OpenAndSend(::grpc::ClientContext* context,
+                                      const std::vector<std::string>& ids) {
     auto stream = Open(context);
     for (const std::string& id : ids) EXPECT_TRUE(stream->Write(Request(id)));
     EXPECT_TRUE(Eventually([&] { return core_.held() == ids.size(); }));
@@ -207,9 +211,7 @@ TEST_F(InferenceStreamTest, ItsReasonForEndingRequestsIsNotOvertakenByTheCores) 
   StartServer();
   ::grpc::ClientContext context;
   core_.AnswerCancelled();
-  auto stream = Open(&context);
-  for (const char* id : {"a", "b"}) EXPECT_TRUE(stream->Write(Request(id)));
-  ASSERT_TRUE(Eventually([&] { return core_.held() == 2; }));
+  auto stream = OpenAndSend(&context, {"a", "b"});
   server_->Shutdown(SteadyClock::now());
   EXPECT_EQ(stream->Finish().error_code(), ::grpc::StatusCode::UNAVAILABLE);
   ExpectCounted(absl::StatusCode::kUnavailable, 2);

@@ -61,8 +61,7 @@ TEST_F(ConnectionTest, ReadsOnlySoFarAheadOfARequestAtWork) {
   StartServer();
   core_.Hold();
   RawClient client(server_->port());
-  client.Send(Post(kInfer, kInferBody));
-  ASSERT_TRUE(Eventually([&] { return core_.held() == 1; }));
+  ASSERT_TRUE(SendAndAwaitCore(client));
   for (int i = 0; i < 2000; ++i) client.Send(Get("/v2/health/live"));
   core_.SetHandler(nullptr);
   core_.Release();

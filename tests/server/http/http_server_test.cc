@@ -93,8 +93,7 @@ TEST_F(HttpServerTest, RefusedInferencesAreSentElsewhere) {
 TEST_F(HttpServerTest, ShutdownWaitsForWhatIsUnderWay) {
   core_.Hold();
   RawClient client(server_->port());
-  client.Send(Post(kInfer, kInferBody));
-  ASSERT_TRUE(Eventually([&] { return core_.held() == 1; }));
+  ASSERT_TRUE(SendAndAwaitCore(client));
   EXPECT_FALSE(server_->WaitUntilIdle(SteadyClock::now()));
   std::thread stopping([&] { server_->Shutdown(SteadyClock::now() + seconds(10)); });
   core_.Release();
@@ -107,8 +106,7 @@ TEST_F(HttpServerTest, ShutdownWaitsForWhatIsUnderWay) {
 TEST_F(HttpServerTest, ShutdownEndsWhatTakesTooLong) {
   core_.Hold();
   RawClient client(server_->port());
-  client.Send(Post(kInfer, kInferBody));
-  ASSERT_TRUE(Eventually([&] { return core_.held() == 1; }));
+  ASSERT_TRUE(SendAndAwaitCore(client));
   server_->Shutdown(SteadyClock::now());
   const RawResponse response = client.Receive();
   EXPECT_EQ(response.status, 503);
@@ -122,8 +120,7 @@ TEST_F(HttpServerTest, ShutdownEndsWhatTakesTooLong) {
 TEST_F(HttpServerTest, ItsReasonForEndingAnInferenceIsNotOvertakenByTheCores) {
   core_.AnswerCancelled();
   RawClient client(server_->port());
-  client.Send(Post(kInfer, kInferBody));
-  ASSERT_TRUE(Eventually([&] { return core_.held() == 1; }));
+  ASSERT_TRUE(SendAndAwaitCore(client));
   server_->Shutdown(SteadyClock::now());
   EXPECT_EQ(client.Receive().status, 503);
   ASSERT_EQ(observer_.inferences().size(), 1u);

@@ -130,8 +130,7 @@ TEST_F(InferenceTest, ABodyThatIsRefusedIsReportedAsAnInference) {
 TEST_F(InferenceTest, AClientThatGoesCancelsItsRequest) {
   core_.Hold();
   RawClient client(server_->port());
-  client.Send(Post(kInfer, kInferBody));
-  ASSERT_TRUE(Eventually([&] { return core_.held() == 1; }));
+  ASSERT_TRUE(SendAndAwaitCore(client));
   client.Close();
   ASSERT_TRUE(Eventually([&] { return observer_.inferences().size() == 1; }));
   EXPECT_EQ(observer_.inferences()[0].outcome.code, absl::StatusCode::kCancelled);

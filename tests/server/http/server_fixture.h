@@ -71,6 +71,12 @@ class ServerFixture : public ::testing::Test {
     return client.Receive(!request.starts_with("HEAD"));
   }
 
+  // Sends an inference, the core's first, and waits until the core has it.
+  bool SendAndAwaitCore(RawClient& client) {
+    client.Send(Post(kInfer, kInferBody));
+    return Eventually([this] { return core_.held() == 1; });
+  }
+
   static Rpc Counted(const std::string& method, absl::StatusCode code) { return {method, code}; }
 
   FakeCore core_;
