@@ -1,13 +1,13 @@
 #include "server/repository/serving_core_impl.h"
 
 #include <algorithm>
-#include <new>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "engine/check.h"
 #include "server/repository/control_parameters.h"
 #include "server/repository/golden_gate.h"
+#include "server/request/guarded.h"
 
 namespace reprise::server::repository {
 namespace {
@@ -143,12 +143,9 @@ absl::StatusOr<ModelTable::InService> ServingCoreImpl::LoadVersion(
     const ModelDirectory& model, const VersionDirectory& directory) {
   table_.SetLoading(model.name, directory.version);
   const SteadyClock::time_point start = clock_.Now();
-  absl::StatusOr<ServableParts> parts = absl::UnknownError("not loaded");
-  try {
-    parts = loader_(model.name, directory, model.options, stop_.get_token());
-  } catch (const std::bad_alloc&) {
-    return absl::ResourceExhaustedError("the machine has not enough memory for it");
-  }
+  absl::StatusOr<ServableParts> parts = Guarded("the model", [&] {
+    return loader_(model.name, directory, model.options, stop_.get_token());
+  });
   REPRISE_RETURN_IF_ERROR(parts.status());
   auto servable = std::make_unique<Servable>(*std::move(parts), clock_, observer_);
   return std::make_shared<VersionInService>(std::move(servable), directory, model.options,

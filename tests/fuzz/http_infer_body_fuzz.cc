@@ -11,7 +11,7 @@
 #include "server/http/infer_request.h"
 #include "tests/fuzz/fuzz_targets.h"
 #include "tests/fuzz/tensor_promise.h"
-#include "tests/server/grpc/fake_core.h"
+#include "tests/server/fakes/fake_core.h"
 
 namespace reprise::fuzz {
 
@@ -22,7 +22,7 @@ void FuzzHttpInferBody(std::span<const std::uint8_t> input) {
   if (line_end > 0) json_length = text.substr(0, line_end);
   const std::string_view body = text.substr(std::min(line_end + 1, text.size()));
 
-  server::grpc::testing::FakeCore core;
+  server::testing::FakeCore core;
   core.description().inputs = {{"input_ids", server::DataType::kInt64, {-1, -1}, false},
                                {"attention_mask", server::DataType::kInt64, {-1, -1}, true}};
   server::InferenceRequest request;

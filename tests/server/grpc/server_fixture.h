@@ -18,26 +18,22 @@
 #include "inference/grpc_service.grpc.pb.h"
 #include "reprise/v1/reprise.grpc.pb.h"
 #include "server/grpc/grpc_server.h"
+#include "tests/eventually.h"
+#include "tests/server/fakes/fake_core.h"
+#include "tests/server/fakes/fake_log.h"
 #include "tests/server/fakes/fake_observer.h"
-#include "tests/server/grpc/fake_core.h"
-#include "tests/server/grpc/fake_log.h"
-#include "tests/server/grpc/fake_statistics.h"
+#include "tests/server/fakes/fake_statistics.h"
 #include "tests/status_matchers.h"
 
 namespace reprise::server::grpc::testing {
 
+using reprise::testing::Eventually;
+using server::testing::FakeCore;
+using server::testing::FakeLog;
+using server::testing::FakeStatistics;
+using server::testing::TwoNumbersPerRow;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
-
-// Looks every millisecond; false after ten seconds.
-inline bool Eventually(const std::function<bool()>& condition) {
-  const auto deadline = SteadyClock::now() + seconds(10);
-  while (!condition()) {
-    if (SteadyClock::now() > deadline) return false;
-    std::this_thread::sleep_for(milliseconds(1));
-  }
-  return true;
-}
 
 class ServerFixture : public ::testing::Test {
  protected:

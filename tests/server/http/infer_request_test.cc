@@ -7,7 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "tests/server/grpc/fake_core.h"
+#include "tests/server/fakes/fake_core.h"
 #include "tests/status_matchers.h"
 
 namespace reprise::server::http {
@@ -46,7 +46,7 @@ class DecodeInferTest : public ::testing::Test {
     return request_.inputs.at(0).raw;
   }
 
-  grpc::testing::FakeCore core_;
+  server::testing::FakeCore core_;
   InferenceRequest request_;
   ReplyWishes wishes_;
 };

@@ -12,17 +12,19 @@
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
 #include "server/http/http_server.h"
+#include "tests/eventually.h"
+#include "tests/server/fakes/fake_core.h"
+#include "tests/server/fakes/fake_log.h"
 #include "tests/server/fakes/fake_observer.h"
-#include "tests/server/grpc/fake_core.h"
-#include "tests/server/grpc/fake_log.h"
-#include "tests/server/grpc/fake_statistics.h"
+#include "tests/server/fakes/fake_statistics.h"
 #include "tests/server/http/raw_client.h"
 #include "tests/status_matchers.h"
 
 namespace reprise::server::http::testing {
 
-using grpc::testing::FakeCore;
-using grpc::testing::TwoNumbersPerRow;
+using reprise::testing::Eventually;
+using server::testing::FakeCore;
+using server::testing::TwoNumbersPerRow;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
@@ -34,16 +36,6 @@ inline constexpr char kInferBody[] =
 inline constexpr char kInferReply[] =
     R"({"model_name":"demo","model_version":"3","id":"mine","outputs":[)"
     R"({"name":"sentence_embedding","datatype":"FP32","shape":[1,2],"data":[0.5,1.5]}]})";
-
-// Looks every millisecond; false after ten seconds.
-inline bool Eventually(const std::function<bool()>& condition) {
-  const auto deadline = SteadyClock::now() + seconds(10);
-  while (!condition()) {
-    if (SteadyClock::now() > deadline) return false;
-    std::this_thread::sleep_for(milliseconds(1));
-  }
-  return true;
-}
 
 class ServerFixture : public ::testing::Test {
  protected:
@@ -81,8 +73,8 @@ class ServerFixture : public ::testing::Test {
 
   FakeCore core_;
   server::testing::FakeObserver observer_;
-  grpc::testing::FakeStatistics statistics_;
-  grpc::testing::FakeLog log_;
+  server::testing::FakeStatistics statistics_;
+  server::testing::FakeLog log_;
   std::atomic<bool> alive_{true};
   std::unique_ptr<HttpServer> server_;
 };

@@ -105,7 +105,7 @@ TEST_F(ServiceTest, LoadsAModelAndAnswersWhenThatIsDone) {
   testing::RawClient client(server_->port());
   client.Send(Post("/v2/repository/models/demo/load",
                    R"({"parameters":{"config":"{}","file:1/x":"eA==","deep":true,"n":3}})"));
-  grpc::testing::FakeCore::HeldControl held;
+  server::testing::FakeCore::HeldControl held;
   ASSERT_TRUE(testing::Eventually([&] {
     held = core_.TakeControl();
     return held.done != nullptr;
@@ -127,7 +127,7 @@ TEST_F(ServiceTest, LoadsAModelAndAnswersWhenThatIsDone) {
 TEST_F(ServiceTest, AnUnloadThatFailsSaysWhy) {
   testing::RawClient client(server_->port());
   client.Send(Post("/v2/repository/models/nobody/unload", ""));
-  grpc::testing::FakeCore::HeldControl held;
+  server::testing::FakeCore::HeldControl held;
   ASSERT_TRUE(testing::Eventually([&] {
     held = core_.TakeControl();
     return held.done != nullptr;
@@ -140,7 +140,7 @@ TEST_F(ServiceTest, AnUnloadThatFailsSaysWhy) {
 }
 
 TEST_F(ServiceTest, ACallerThatLeavesALoadIsCountedAndTheLoadGoesOn) {
-  grpc::testing::FakeCore::HeldControl held;
+  server::testing::FakeCore::HeldControl held;
   {
     testing::RawClient client(server_->port());
     client.Send(Post("/v2/repository/models/demo/load", ""));

@@ -7,84 +7,12 @@
 #include <thread>
 #include <vector>
 
-#include "engine/architectures/bert_config.h"
-#include "engine/architectures/bert_parameters.h"
-#include "engine/model.h"
-#include "engine/weights/random_source.h"
 #include "gtest/gtest.h"
-#include "nlohmann/json.hpp"
 #include "server/metrics/metric_catalogue.h"
-#include "tests/server/metrics/scrape.h"
+#include "tests/server/metrics/metrics_fixture.h"
 
 namespace reprise::server::metrics {
 namespace {
-
-using std::chrono::milliseconds;
-
-const LabelPairs kDemo = {{"model", "demo"}, {"version", "1"}};
-
-LabelPairs Demo(const std::string& label, const std::string& value) {
-  return {{"model", "demo"}, {"version", "1"}, {label, value}};
-}
-
-class MetricsObserverTest : public ::testing::Test {
- protected:
-  MetricsObserverTest() { observer_.OnModelState("demo", "1", ModelState::kLoading, ""); }
-
-  MetricsRegistry registry_;
-  MetricsObserver observer_{registry_,
-                            {.version = "0.1.0", .commit = "abc", .memory_limit_bytes = 4096}};
-};
-
-InferenceOutcome Answered() {
-  InferenceOutcome outcome;
-  outcome.model = "demo";
-  outcome.version = "1";
-  outcome.duration = milliseconds(24);
-  outcome.decode = milliseconds(1);
-  outcome.encode = milliseconds(2);
-  outcome.timing.tokenize = milliseconds(1);
-  outcome.timing.queue = milliseconds(4);
-  return outcome;
-}
-
-InferenceOutcome Refused(std::string_view model, std::string_view version, RefusalReason reason) {
-  InferenceOutcome outcome;
-  outcome.model = model;
-  outcome.version = version;
-  outcome.code = absl::StatusCode::kResourceExhausted;
-  outcome.refusal = reason;
-  return outcome;
-}
-
-engine::ExecutionReport Report() {
-  engine::ExecutionReport report;
-  report.tokens = 120;
-  report.layer_scores = {{.computed = 100}, {.computed = 30, .reused = 70}, {.recomputed = 100}};
-  report.multiply_adds = 700;
-  report.multiply_adds_exact = 1000;
-  report.stored_groups = 2;
-  report.fused_groups = 1;
-  report.arena_bytes = 4096;
-  report.arena_peak_bytes = 2048;
-  report.score_cache_capacity_bytes = 1000;
-  report.score_cache_live_bytes = 300;
-  report.score_cache_peak_bytes = 500;
-  report.phase_ns[static_cast<int>(engine::Phase::kAttention)] = 2'000'000'000;
-  return report;
-}
-
-BatchOutcome Batch(const engine::ExecutionReport* report) {
-  return {.model = "demo",
-          .version = "1",
-          .requests = 1,
-          .rows = 2,
-          .tokens = 120,
-          .closed = BatchCloseReason::kTokens,
-          .form = milliseconds(1),
-          .compute = milliseconds(500),
-          .report = report};
-}
 
 TEST_F(MetricsObserverTest, EachFinishedRpcCountsOnceUnderItsMethodAndCode) {
   observer_.OnRpcFinished({.protocol = "grpc", .method = "ModelInfer"});
@@ -182,139 +110,6 @@ TEST_F(MetricsObserverTest, AMissedDeadlineHasNoSlack) {
   EXPECT_DOUBLE_EQ(slack.sum, 0.076);
 }
 
-TEST_F(MetricsObserverTest, ABatchReportsItsSizeAndWhyItClosed) {
-  observer_.OnBatchFinished(Batch(nullptr));
-  EXPECT_EQ(HistogramOf(registry_, "reprise_batch_rows", kDemo).sum, 2);
-  EXPECT_EQ(HistogramOf(registry_, "reprise_batch_tokens", kDemo).sum, 120);
-  EXPECT_DOUBLE_EQ(
-      HistogramOf(registry_, "reprise_phase_duration_seconds", Demo("phase", "compute")).sum, 0.5);
-  EXPECT_DOUBLE_EQ(CounterValue(registry_, "reprise_executor_busy_seconds_total", kDemo), 0.5);
-  EXPECT_EQ(CounterValue(registry_, "reprise_tokens_total", kDemo), 0);  // the engine failed
-}
-
-TEST_F(MetricsObserverTest, ABatchSaysHowLongThoseBehindItWillWait) {
-  BatchOutcome outcome = Batch(nullptr);
-  outcome.predicted_wait = std::chrono::milliseconds(750);
-  observer_.OnBatchFinished(outcome);
-  EXPECT_DOUBLE_EQ(GaugeValue(registry_, "reprise_predicted_wait_seconds", kDemo), 0.75);
-}
-
-TEST_F(MetricsObserverTest, EachCloseReasonHasItsSeries) {
-  const std::map<BatchCloseReason, std::string> reasons = {
-      {BatchCloseReason::kTokens, "tokens"},     {BatchCloseReason::kRows, "rows"},
-      {BatchCloseReason::kScores, "scores"},     {BatchCloseReason::kDelay, "delay"},
-      {BatchCloseReason::kDeadline, "deadline"}, {BatchCloseReason::kCost, "cost"},
-      {BatchCloseReason::kIdle, "idle"},         {BatchCloseReason::kDrain, "drain"}};
-  double expected = 0;
-  for (const auto& [reason, label] : reasons) {
-    ++expected;
-    BatchOutcome outcome = Batch(nullptr);
-    outcome.closed = reason;
-    for (int i = 0; i < expected; ++i) observer_.OnBatchFinished(outcome);
-    EXPECT_EQ(CounterValue(registry_, "reprise_batch_closed_total", Demo("reason", label)),
-              expected);
-  }
-}
-
-TEST_F(MetricsObserverTest, PaddingIsToldFromWork) {
-  engine::ExecutionReport report = Report();  // 3 layers, 120 tokens
-  report.padding_rows = 3 * 8;
-  report.layer_scores = {{.computed = 100, .padding = 60},
-                         {.computed = 30, .reused = 70, .padding = 20},
-                         {.recomputed = 100, .padding = 70}};
-  observer_.OnBatchFinished(Batch(&report));
-  EXPECT_EQ(CounterValue(registry_, "reprise_tokens_total", Demo("kind", "real")), 120);
-  EXPECT_EQ(CounterValue(registry_, "reprise_tokens_total", Demo("kind", "padding")), 8);
-  EXPECT_EQ(CounterValue(registry_, "reprise_score_cells_total", Demo("kind", "real")), 230);
-  EXPECT_EQ(CounterValue(registry_, "reprise_score_cells_total", Demo("kind", "padding")), 150);
-  EXPECT_EQ(HistogramOf(registry_, "reprise_batch_score_entries", kDemo).sum, 300);
-  EXPECT_DOUBLE_EQ(HistogramOf(registry_, "reprise_batch_padding_ratio", Demo("of", "tokens")).sum,
-                   8.0 / 128);
-  EXPECT_DOUBLE_EQ(HistogramOf(registry_, "reprise_batch_padding_ratio", Demo("of", "scores")).sum,
-                   150.0 / 380);
-}
-
-TEST_F(MetricsObserverTest, AttentionFlopsAreTwoForEachMultiplyAdd) {
-  engine::ExecutionReport report = Report();
-  report.attention_multiply_adds = 30;
-  report.attention_multiply_adds_exact = 40;
-  observer_.OnBatchFinished(Batch(&report));
-  const char* name = "reprise_attention_flops_total";
-  EXPECT_EQ(CounterValue(registry_, name, Demo("kind", "computed")), 60);
-  EXPECT_EQ(CounterValue(registry_, name, Demo("kind", "avoided")), 20);
-}
-
-TEST_F(MetricsObserverTest, ScoresCountPerLayerAndSource) {
-  const engine::ExecutionReport report = Report();
-  observer_.OnBatchFinished(Batch(&report));
-  observer_.OnBatchFinished(Batch(&report));
-  const auto scores = [&](const std::string& layer, const std::string& source) {
-    return CounterValue(
-        registry_, "reprise_scores_total",
-        {{"model", "demo"}, {"version", "1"}, {"layer", layer}, {"source", source}});
-  };
-  EXPECT_EQ(scores("0", "computed"), 200);
-  EXPECT_EQ(scores("0", "reused"), 0);
-  EXPECT_EQ(scores("1", "computed"), 60);
-  EXPECT_EQ(scores("1", "reused"), 140);
-  EXPECT_EQ(scores("2", "recomputed"), 200);
-}
-
-TEST_F(MetricsObserverTest, WorkAndStrategiesAddUpOverBatches) {
-  const engine::ExecutionReport report = Report();
-  observer_.OnBatchFinished(Batch(&report));
-  observer_.OnBatchFinished(Batch(&report));
-  EXPECT_EQ(CounterValue(registry_, "reprise_tokens_total", Demo("kind", "real")), 240);
-  EXPECT_EQ(CounterValue(registry_, "reprise_multiply_adds_total", Demo("kind", "computed")), 1400);
-  EXPECT_EQ(CounterValue(registry_, "reprise_multiply_adds_total", Demo("kind", "avoided")), 600);
-  EXPECT_EQ(CounterValue(registry_, "reprise_strategy_total", Demo("strategy", "stored")), 4);
-  EXPECT_EQ(CounterValue(registry_, "reprise_strategy_total", Demo("strategy", "fused")), 2);
-  EXPECT_DOUBLE_EQ(
-      CounterValue(registry_, "reprise_engine_phase_seconds_total", Demo("phase", "attention")), 4);
-}
-
-TEST_F(MetricsObserverTest, PeaksStayWhenALaterBatchIsSmaller) {
-  engine::ExecutionReport report = Report();
-  observer_.OnBatchFinished(Batch(&report));
-  report.score_cache_live_bytes = 10;
-  report.score_cache_peak_bytes = 10;  // another executor, which has run little so far
-  report.arena_peak_bytes = 10;
-  observer_.OnBatchFinished(Batch(&report));
-  EXPECT_EQ(GaugeValue(registry_, "reprise_score_buffer_bytes", Demo("kind", "live")), 10);
-  EXPECT_EQ(GaugeValue(registry_, "reprise_score_buffer_bytes", Demo("kind", "peak")), 500);
-  EXPECT_EQ(GaugeValue(registry_, "reprise_score_buffer_bytes", Demo("kind", "capacity")), 1000);
-  EXPECT_EQ(GaugeValue(registry_, "reprise_arena_bytes", Demo("state", "used")), 2048);
-  EXPECT_EQ(GaugeValue(registry_, "reprise_arena_bytes", Demo("state", "capacity")), 4096);
-}
-
-TEST_F(MetricsObserverTest, StoredScoresCountAgainstTheMemorySaved) {
-  const engine::ExecutionReport report = Report();
-  observer_.OnBatchFinished(Batch(&report));
-  EXPECT_EQ(GaugeValue(registry_, "reprise_memory_saved_bytes", Demo("kind", "scores")), -500);
-}
-
-TEST_F(MetricsObserverTest, QueueDepthAndInflightShowTheLatestValue) {
-  observer_.OnQueueDepth("demo", "1",
-                         {.requests = 9, .rows = 9, .tokens = 9, .bytes = 9, .score_bytes = 9});
-  observer_.OnQueueDepth("demo", "1",
-                         {.requests = 1, .rows = 2, .tokens = 3, .bytes = 4, .score_bytes = 5});
-  observer_.OnInflight("demo", "1", 11);
-  EXPECT_EQ(GaugeValue(registry_, "reprise_queue_requests", kDemo), 1);
-  EXPECT_EQ(GaugeValue(registry_, "reprise_queue_rows", kDemo), 2);
-  EXPECT_EQ(GaugeValue(registry_, "reprise_queue_tokens", kDemo), 3);
-  EXPECT_EQ(GaugeValue(registry_, "reprise_queue_bytes", kDemo), 4);
-  EXPECT_EQ(GaugeValue(registry_, "reprise_queue_score_bytes", kDemo), 5);
-  EXPECT_EQ(GaugeValue(registry_, "reprise_inflight_requests", kDemo), 11);
-}
-
-TEST_F(MetricsObserverTest, SequencesCountAtAdmission) {
-  observer_.OnSequence("demo", "1", 100);
-  observer_.OnSequence("demo", "1", 20);
-  const HistogramValue sequences = HistogramOf(registry_, "reprise_sequence_tokens", kDemo);
-  EXPECT_EQ(sequences.count, 2);
-  EXPECT_EQ(sequences.sum, 120);
-}
-
 TEST_F(MetricsObserverTest, ModelReadyFollowsTheStateAndVanishesOnUnload) {
   EXPECT_EQ(GaugeValue(registry_, "reprise_model_ready", kDemo), 0);
   observer_.OnModelState("demo", "1", ModelState::kReady, "");
@@ -338,76 +133,6 @@ TEST_F(MetricsObserverTest, GoldenMismatchesAreCountedByVersion) {
   EXPECT_EQ(CounterValue(registry_, "reprise_golden_mismatch_total", kDemo), 0);
   observer_.OnGoldenMismatch("demo", "1");
   EXPECT_EQ(CounterValue(registry_, "reprise_golden_mismatch_total", kDemo), 1);
-}
-
-// Four layers of four heads, of which the second and third reuse all their scores.
-ModelDescription ReuseModel() {
-  const auto json = nlohmann::json::parse(R"({
-    "num_hidden_layers": 4, "num_attention_heads": 4, "hidden_size": 64, "intermediate_size": 128,
-    "vocab_size": 100, "max_position_embeddings": 64,
-    "attention_reuse": {"heads": 4, "layers": 2}})");
-  const auto config = engine::architectures::ParseBertConfig(json);
-  EXPECT_TRUE(config.ok()) << config.status();
-  const engine::weights::RandomSource source(engine::architectures::BertParameters(*config, {}), 1);
-  auto model = engine::Model::Create(*config, source, {engine::Precision::kF32});
-  EXPECT_TRUE(model.ok()) << model.status();
-  ModelDescription description;
-  description.name = "demo";
-  description.version = "1";
-  description.limits.max_queue_requests = 64;
-  description.limits.max_queue_score_bytes = 1000;
-  description.limits.executors = 2;
-  description.model = *std::move(model);
-  return description;
-}
-
-TEST_F(MetricsObserverTest, AReadyModelTellsItsLimitsAndWhatItIs) {
-  observer_.OnModelReady(ReuseModel(), milliseconds(1800));
-  EXPECT_EQ(GaugeValue(registry_, "reprise_queue_limit_requests", kDemo), 64);
-  EXPECT_EQ(GaugeValue(registry_, "reprise_queue_limit_score_bytes", kDemo), 1000);
-  EXPECT_EQ(GaugeValue(registry_, "reprise_executors", kDemo), 2);
-  EXPECT_DOUBLE_EQ(GaugeValue(registry_, "reprise_model_load_seconds", kDemo), 1.8);
-  EXPECT_EQ(GaugeValue(registry_, "reprise_reuse_planned_ratio", kDemo), 0.5);
-  EXPECT_EQ(GaugeValue(registry_, "reprise_model_info",
-                       {{"model", "demo"}, {"reuse_plan", "4x2"}, {"precision", "fp32"}}),
-            1);
-  for (const char* layer : {"0", "1", "2", "3"}) {
-    EXPECT_EQ(CounterValue(registry_, "reprise_scores_total", Demo("layer", layer)), 0);
-  }
-}
-
-TEST_F(MetricsObserverTest, AReplacedVersionIsDescribedAnewAndAnUnloadedOneHasNoSeries) {
-  observer_.OnModelReady(ReuseModel(), milliseconds(1));
-  engine::ExecutionReport report = Report();
-  observer_.OnBatchFinished(Batch(&report));
-  ModelDescription other = ReuseModel();
-  other.strategy = "fused";
-  observer_.OnModelReady(other, milliseconds(1));
-  EXPECT_FALSE(FindSeries(registry_, "reprise_model_info", Demo("strategy", "auto")).has_value());
-  EXPECT_EQ(GaugeValue(registry_, "reprise_model_info", Demo("strategy", "fused")), 1);
-
-  observer_.OnModelState("demo", "1", ModelState::kUnloading, "unloading");
-  EXPECT_FALSE(FindSeries(registry_, "reprise_model_ready", kDemo).has_value());
-  observer_.OnModelState("demo", "1", ModelState::kUnavailable, kUnloaded);
-  EXPECT_FALSE(FindSeries(registry_, "reprise_model_ready", kDemo).has_value());
-  observer_.OnModelUnloaded("demo", "1");
-  for (const char* name : {"reprise_model_info", "reprise_executors", "reprise_arena_bytes"}) {
-    EXPECT_FALSE(FindSeries(registry_, name, kDemo).has_value()) << name;
-  }
-}
-
-TEST_F(MetricsObserverTest, SavedBytesAreThoseOfTheProjectionsThatReuseLeavesOut) {
-  observer_.OnModelReady(ReuseModel(), milliseconds(1));
-  // Query and key of two layers: 64 x 64 weights and 64 biases each, in fp32.
-  EXPECT_EQ(GaugeValue(registry_, "reprise_memory_saved_bytes", Demo("kind", "parameters")),
-            2 * 2 * (64 * 64 + 64) * 4);
-  EXPECT_EQ(GaugeValue(registry_, "reprise_memory_saved_bytes", Demo("kind", "activations")), 0);
-  engine::ExecutionReport report = Report();
-  observer_.OnBatchFinished(Batch(&report));
-  report.tokens = 10;  // a smaller batch does not lower the figure
-  observer_.OnBatchFinished(Batch(&report));
-  EXPECT_EQ(GaugeValue(registry_, "reprise_memory_saved_bytes", Demo("kind", "activations")),
-            2 * 2 * 64 * 4 * 120);
 }
 
 std::size_t SeriesCount(const MetricsRegistry& registry) {
@@ -522,11 +247,6 @@ TEST_F(MetricsObserverTest, AModelOfTwelveLayersHasFewerThan2000Lines) {
   }
   EXPECT_GT(lines, 100u);
   EXPECT_LT(lines, 2000u);
-}
-
-TEST_F(MetricsObserverTest, LoadsGivenUpForAnswersThatDifferAreCounted) {
-  observer_.OnGoldenMismatch("demo", "1");
-  EXPECT_EQ(CounterValue(registry_, "reprise_golden_mismatch_total", kDemo), 1);
 }
 
 TEST_F(MetricsObserverTest, SpansCountByTheirFate) {

@@ -4,7 +4,7 @@
 #include "server/request/log_settings.h"
 #include "server/request/mutex.h"
 
-namespace reprise::server::grpc::testing {
+namespace reprise::server::testing {
 
 // Thread-safe.
 class FakeLog final : public LogControl {
@@ -33,4 +33,4 @@ class FakeLog final : public LogControl {
   int changes_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
-}  // namespace reprise::server::grpc::testing
+}  // namespace reprise::server::testing

@@ -14,7 +14,7 @@
 #include "server/request/mutex.h"
 #include "server/request/serving_core.h"
 
-namespace reprise::server::grpc::testing {
+namespace reprise::server::testing {
 
 // The answer to `request`: one row of two numbers per row of its first input.
 inline InferenceReply TwoNumbersPerRow(const InferenceRequest& request) {
@@ -160,4 +160,4 @@ class FakeCore final : public ServingCore {
   HeldControl control_;
 };
 
-}  // namespace reprise::server::grpc::testing
+}  // namespace reprise::server::testing

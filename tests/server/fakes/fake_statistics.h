@@ -5,7 +5,7 @@
 
 #include "server/request/model_statistics.h"
 
-namespace reprise::server::grpc::testing {
+namespace reprise::server::testing {
 
 struct FakeStatistics final : public StatisticsSource {
   std::vector<VersionStatistics> Statistics() const override { return versions; }
@@ -13,4 +13,4 @@ struct FakeStatistics final : public StatisticsSource {
   std::vector<VersionStatistics> versions;  // not to be changed while a call is under way
 };
 
-}  // namespace reprise::server::grpc::testing
+}  // namespace reprise::server::testing
