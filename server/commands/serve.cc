@@ -213,11 +213,13 @@ void ForEachProtocol(Server& server, Step step) {
 bool Drain(Server& server, const config::ShutdownOptions& options, int signal, bool lame_duck) {
   LogInfo("stopping", {{"signal", signal == SIGINT ? "SIGINT" : "SIGTERM"}});
   server.core->StopLoading();
-  server.core->StartLameDuck();
+  // The doors first: no answer says "not ready" and yet keeps its connection.
   ForEachProtocol(server, [](auto& protocol) { protocol.BeginDrain(); });
+  server.core->StartLameDuck();
   if (lame_duck) std::this_thread::sleep_for(options.lame_duck);
   server.core->CloseGate();
   ForEachProtocol(server, [](auto& protocol) { protocol.RefuseNew(); });
+  LogInfo("taking no new inferences");
   const SteadyClock::time_point deadline = SteadyClock::now() + options.exit_timeout;
   bool idle = true;
   ForEachProtocol(server, [&](auto& protocol) { idle = protocol.WaitUntilIdle(deadline) && idle; });

@@ -165,7 +165,7 @@ def test_a_drain_finishes_what_is_under_way_and_sends_the_rest_elsewhere(
             server.metrics_port, lambda page: page.total("reprise_inflight_requests") == 4
         )
         server.signal(signal.SIGTERM)
-        server.await_log("draining")
+        server.await_log("taking no new inferences")
         kept.request("GET", "/v2/health/ready")
         response = kept.getresponse()
         assert response.status == 503 and response.headers["Connection"] == "close"
