@@ -22,6 +22,8 @@
 #pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")
 #endif
 
+#include "engine/ops/vector_math_avx512-inl.h"
+
 namespace reprise::engine::ops::internal {
 namespace {
 
@@ -97,34 +99,43 @@ inline void PairProducts(const Bf16* rows, std::int64_t row_stride, const Bf16* 
   }
 }
 
+// `keys_left`: keys from the first column on; the maxima leave the padding after them out.
 template <std::int64_t R, int V>
 inline void StoreScores(const Bf16* queries, std::int64_t query_stride, const Bf16* keys,
-                        std::int64_t pairs, float* out, std::int64_t out_stride) {
+                        std::int64_t pairs, std::int64_t keys_left, float* out,
+                        std::int64_t out_stride, __m512 (&maxima)[R]) {
   __m512 sums[R][V];
   PairProducts<R, V>(queries, query_stride, keys, /*column_stride=*/pairs * 32, /*pair_stride=*/32,
                      pairs, sums);
-  for (int r = 0; r < R; ++r) {
-    for (int v = 0; v < V; ++v) _mm512_storeu_ps(out + r * out_stride + v * kLanes, sums[r][v]);
+  for (int v = 0; v < V; ++v) {
+    const __mmask16 mask = TailMask(keys_left - v * kLanes);
+    for (int r = 0; r < R; ++r) {
+      _mm512_storeu_ps(out + r * out_stride + v * kLanes, sums[r][v]);
+      maxima[r] = _mm512_mask_max_ps(maxima[r], mask, maxima[r], sums[r][v]);
+    }
   }
 }
 
 template <std::int64_t R>
 void ScoreRows(const Bf16* queries, std::int64_t query_stride, const Bf16* keys, std::int64_t n,
-               std::int64_t pairs, float* out, std::int64_t out_stride) {
+               std::int64_t pairs, float* out, std::int64_t out_stride, float* row_maxima) {
+  __m512 maxima[R];
+  for (int r = 0; r < R; ++r) maxima[r] = _mm512_set1_ps(-__builtin_inff());
   const std::int64_t blocks = Blocks(n);
   std::int64_t block = 0;
   for (; block + 4 <= blocks; block += 4) {
-    StoreScores<R, 4>(queries, query_stride, keys + block * pairs * 32, pairs, out + block * kLanes,
-                      out_stride);
+    StoreScores<R, 4>(queries, query_stride, keys + block * pairs * 32, pairs, n - block * kLanes,
+                      out + block * kLanes, out_stride, maxima);
   }
   for (; block + 2 <= blocks; block += 2) {
-    StoreScores<R, 2>(queries, query_stride, keys + block * pairs * 32, pairs, out + block * kLanes,
-                      out_stride);
+    StoreScores<R, 2>(queries, query_stride, keys + block * pairs * 32, pairs, n - block * kLanes,
+                      out + block * kLanes, out_stride, maxima);
   }
   for (; block < blocks; ++block) {
-    StoreScores<R, 1>(queries, query_stride, keys + block * pairs * 32, pairs, out + block * kLanes,
-                      out_stride);
+    StoreScores<R, 1>(queries, query_stride, keys + block * pairs * 32, pairs, n - block * kLanes,
+                      out + block * kLanes, out_stride, maxima);
   }
+  for (int r = 0; r < R; ++r) row_maxima[r] = _mm512_reduce_max_ps(maxima[r]);
 }
 
 template <std::int64_t R, int V>
@@ -161,20 +172,6 @@ void ContextRows(const Bf16* probs, std::int64_t prob_stride, const Bf16* values
     StoreContext<R, 1>(probs, prob_stride, values + block * 32, pair_stride, Pairs(n), factors,
                        head_dim - block * kLanes, out + block * kLanes, out_stride);
   }
-}
-
-// 2^x for x <= 0: a degree-5 Taylor polynomial on [-1/2, 1/2] (relative error 3e-6, far below
-// bf16's 2e-3), then the exponent.
-inline __m512 Exp2(__m512 x) {
-  const __m512 whole = _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-  const __m512 f = _mm512_sub_ps(x, whole);
-  __m512 p = _mm512_set1_ps(1.33335581e-3f);
-  p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(9.61812911e-3f));
-  p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(5.55041087e-2f));
-  p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(2.40226507e-1f));
-  p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(6.93147181e-1f));
-  p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(1.0f));
-  return _mm512_scalef_ps(p, whole);
 }
 
 struct Kernels {
@@ -229,44 +226,46 @@ struct Kernels {
   }
 
   static void Scores(const std::byte* queries, const std::byte* keys, std::int64_t rows,
-                     std::int64_t n, std::int64_t head_dim, float* out, std::int64_t out_stride) {
+                     std::int64_t n, std::int64_t head_dim, float* out, std::int64_t out_stride,
+                     float* maxima) {
     const auto* q = reinterpret_cast<const Bf16*>(queries);
     const auto* k = reinterpret_cast<const Bf16*>(keys);
     const std::int64_t pairs = Pairs(head_dim);
     const std::int64_t stride = 2 * pairs;
     switch (rows) {
       case 1:
-        return ScoreRows<1>(q, stride, k, n, pairs, out, out_stride);
+        return ScoreRows<1>(q, stride, k, n, pairs, out, out_stride, maxima);
       case 2:
-        return ScoreRows<2>(q, stride, k, n, pairs, out, out_stride);
+        return ScoreRows<2>(q, stride, k, n, pairs, out, out_stride, maxima);
       case 3:
-        return ScoreRows<3>(q, stride, k, n, pairs, out, out_stride);
+        return ScoreRows<3>(q, stride, k, n, pairs, out, out_stride, maxima);
       case 4:
-        return ScoreRows<4>(q, stride, k, n, pairs, out, out_stride);
+        return ScoreRows<4>(q, stride, k, n, pairs, out, out_stride, maxima);
       case 5:
-        return ScoreRows<5>(q, stride, k, n, pairs, out, out_stride);
+        return ScoreRows<5>(q, stride, k, n, pairs, out, out_stride, maxima);
       default:
-        return ScoreRows<kBlockRows>(q, stride, k, n, pairs, out, out_stride);
+        return ScoreRows<kBlockRows>(q, stride, k, n, pairs, out, out_stride, maxima);
     }
   }
 
-  static float Softmax(const float* scores, std::int64_t n, float scale, Bf16* out) {
+  static float Softmax(float* scores, std::int64_t n, float scale, float maximum, Bf16* out) {
     constexpr float kLog2E = 1.44269504f;
-    __m512 maximum = _mm512_set1_ps(-__builtin_inff());
-    for (std::int64_t k = 0; k < n; k += kLanes) {
-      maximum = _mm512_mask_max_ps(maximum, TailMask(n - k), maximum, _mm512_loadu_ps(scores + k));
-    }
     const __m512 factor = _mm512_set1_ps(scale * kLog2E);
-    const __m512 shift = _mm512_set1_ps(_mm512_reduce_max_ps(maximum) * (scale * kLog2E));
+    const __m512 shift = _mm512_set1_ps(maximum * (scale * kLog2E));
     __m512 sum = _mm512_setzero_ps();
-    for (std::int64_t k = 0; k < n; k += kLanes) {
-      const __mmask16 mask = TailMask(n - k);
+    std::int64_t k = 0;
+    for (; k + kLanes <= n; k += kLanes) {
+      const __m512 probs = Exp2(_mm512_fmsub_ps(_mm512_loadu_ps(scores + k), factor, shift));
+      sum = _mm512_add_ps(sum, probs);
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + k), (__m256i)_mm512_cvtneps_pbh(probs));
+    }
+    if (k < n) {
       const __m512 exponent = _mm512_fmsub_ps(_mm512_loadu_ps(scores + k), factor, shift);
-      const __m512 probs = _mm512_maskz_mov_ps(mask, Exp2(exponent));
+      const __m512 probs = _mm512_maskz_mov_ps(TailMask(n - k), Exp2(exponent));
       sum = _mm512_add_ps(sum, probs);
       // One lane past an odd end is written too: the zero that completes the last pair.
-      const __mmask16 store = TailMask(2 * Pairs(n) - k);
-      _mm256_mask_storeu_epi16(out + k, store, (__m256i)_mm512_cvtneps_pbh(probs));
+      _mm256_mask_storeu_epi16(out + k, TailMask(2 * Pairs(n) - k),
+                               (__m256i)_mm512_cvtneps_pbh(probs));
     }
     return _mm512_reduce_add_ps(sum);
   }

@@ -63,10 +63,10 @@ inline void AddRelativeBias(const RelativeBias& bias, std::int64_t row, std::int
 //     element of stored scores
 //   PackKeys(view, n, head_dim, out), PackValues(view, n, head_dim, out)
 //   PackQueries(view, row, rows, head_dim, out)
-//   Scores(queries, keys, rows, n, head_dim, out, out_stride)
-//     raw products, fp32
-//   Softmax(scores, n, scale, out) -> row sum
-//     unnormalised, zero up to the next even column
+//   Scores(queries, keys, rows, n, head_dim, out, out_stride, maxima)
+//     raw products, fp32, and the largest of each row
+//   Softmax(scores, n, scale, maximum, out) -> row sum
+//     unnormalised, zero up to the next even column; may overwrite the scores
 //   Context(probs, prob_stride, values, factors, rows, n, head_dim, out, first_row, out_stride,
 //           spare, spare_stride)
 template <typename Kernels>
@@ -81,10 +81,11 @@ class HeadRunner {
     ForEachBlock([&](std::int64_t row, std::int64_t rows) {
       auto* scores = reinterpret_cast<float*>(At(layout_.scores));
       Kernels::PackQueries(task_.query, row, rows, options_.head_dim, At(layout_.queries));
+      float maxima[kBlockRows];
       Kernels::Scores(At(layout_.queries), At(layout_.keys), rows, task_.seq_len, options_.head_dim,
-                      scores, layout_.padded_keys);
+                      scores, layout_.padded_keys, maxima);
       for (std::int64_t r = 0; r < rows; ++r) {
-        Factors()[r] = SoftmaxRow(row + r, scores + r * layout_.padded_keys,
+        Factors()[r] = SoftmaxRow(row + r, scores + r * layout_.padded_keys, maxima[r],
                                   BlockProbs(row) + r * ProbStride());
         if (stored()) task_.scores.inverse_row_sums[row + r] = Factors()[r];
       }
@@ -125,14 +126,15 @@ class HeadRunner {
 
   // Turns the raw scores of query `row` into unnormalised probabilities; the reciprocal of their
   // sum.
-  float SoftmaxRow(std::int64_t row, float* scores, Prob* probs) const {
+  float SoftmaxRow(std::int64_t row, float* scores, float maximum, Prob* probs) const {
     float scale = options_.scale;
     if (task_.bias.table != nullptr) {
       for (std::int64_t key = 0; key < task_.seq_len; ++key) scores[key] *= scale;
       AddRelativeBias(task_.bias, row, task_.seq_len, scores);
       scale = 1.0f;
+      maximum = *std::max_element(scores, scores + task_.seq_len);
     }
-    return 1.0f / Kernels::Softmax(scores, task_.seq_len, scale, probs);
+    return 1.0f / Kernels::Softmax(scores, task_.seq_len, scale, maximum, probs);
   }
 
   void WriteContext(std::int64_t row, std::int64_t rows) const {

@@ -16,7 +16,6 @@
 #include "engine/ops/attention_kernels.h"
 #include "engine/ops/register_tile-inl.h"
 #include "engine/ops/round_to_bf16-inl.h"
-#include "hwy/contrib/math/math-inl.h"
 #include "hwy/highway.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -63,32 +62,43 @@ HWY_INLINE void Products(const float* rows, std::int64_t row_stride, const float
   tile::AddProducts(rows, row_stride, columns, vector_stride, step, depth, sums);
 }
 
+// `keys_left`: keys from the first column on; the maxima leave the padding after them out.
 template <int R, int V>
 HWY_INLINE void StoreScores(const float* queries, std::int64_t query_stride, const float* keys,
-                            std::int64_t head_dim, float* out, std::int64_t out_stride) {
+                            std::int64_t head_dim, std::int64_t keys_left, float* out,
+                            std::int64_t out_stride, Vector (&maxima)[R]) {
   const Tag tag;
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(tag));
   Vector sums[R][V];
   Products<R, V>(queries, query_stride, keys, head_dim * lanes, lanes, head_dim, sums);
-  for (int r = 0; r < R; ++r) {
-    for (int v = 0; v < V; ++v) hn::StoreU(sums[r][v], tag, out + r * out_stride + v * lanes);
+  for (int v = 0; v < V; ++v) {
+    const auto real = hn::FirstN(tag, static_cast<std::size_t>(std::max<std::int64_t>(
+                                          0, std::min(lanes, keys_left - v * lanes))));
+    for (int r = 0; r < R; ++r) {
+      hn::StoreU(sums[r][v], tag, out + r * out_stride + v * lanes);
+      maxima[r] = hn::IfThenElse(real, hn::Max(maxima[r], sums[r][v]), maxima[r]);
+    }
   }
 }
 
 template <int R>
 void ScoreRows(const float* queries, std::int64_t query_stride, const float* keys, std::int64_t n,
-               std::int64_t head_dim, float* out, std::int64_t out_stride) {
+               std::int64_t head_dim, float* out, std::int64_t out_stride, float* row_maxima) {
+  const Tag tag;
+  Vector maxima[R];
+  for (int r = 0; r < R; ++r) maxima[r] = hn::Set(tag, -__builtin_inff());
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(Tag()));
   const std::int64_t blocks = (n + lanes - 1) / lanes;
   std::int64_t block = 0;
   for (; block + kVectors <= blocks; block += kVectors) {
     StoreScores<R, kVectors>(queries, query_stride, keys + block * head_dim * lanes, head_dim,
-                             out + block * lanes, out_stride);
+                             n - block * lanes, out + block * lanes, out_stride, maxima);
   }
   for (; block < blocks; ++block) {
     StoreScores<R, 1>(queries, query_stride, keys + block * head_dim * lanes, head_dim,
-                      out + block * lanes, out_stride);
+                      n - block * lanes, out + block * lanes, out_stride, maxima);
   }
+  for (int r = 0; r < R; ++r) row_maxima[r] = hn::GetLane(hn::MaxOfLanes(tag, maxima[r]));
 }
 
 template <int R, int V, typename T>
@@ -123,6 +133,27 @@ void ContextRows(const float* probs, std::int64_t prob_stride, const float* valu
                        out + column, out_stride);
   }
 }
+
+// 2^x for x <= 0: a polynomial of degree 5 on [-1/2, 1/2] (relative error 1.2e-7, two units in the
+// last place), then the exponent. Below 2^-126 it stays there, which no sum of ours can see.
+HWY_INLINE Vector Exp2(Vector x) {
+  const Tag tag;
+  const hn::RebindToSigned<Tag> int_tag;
+  const Vector bounded = hn::Max(x, hn::Set(tag, -126.0f));
+  const Vector whole = hn::Round(bounded);
+  const Vector f = hn::Sub(bounded, whole);
+  Vector p = hn::Set(tag, 1.3276472e-3f);
+  p = hn::MulAdd(p, f, hn::Set(tag, 9.6755413e-3f));
+  p = hn::MulAdd(p, f, hn::Set(tag, 5.5507133e-2f));
+  p = hn::MulAdd(p, f, hn::Set(tag, 2.4022120e-1f));
+  p = hn::MulAdd(p, f, hn::Set(tag, 6.9314697e-1f));
+  p = hn::MulAdd(p, f, hn::Set(tag, 1.0f));
+  const auto exponent = hn::Add(hn::ConvertTo(int_tag, whole), hn::Set(int_tag, 127));
+  return hn::Mul(p, hn::BitCast(tag, hn::ShiftLeft<23>(exponent)));
+}
+
+HWY_INLINE void StoreProbs(Vector probs, float* out) { hn::StoreU(probs, Tag(), out); }
+HWY_INLINE void StoreProbs(Vector probs, BFloat16* out) { tile::StoreRounded(Tag(), probs, out); }
 
 // T: type of queries, keys, values and context. P: type of stored scores.
 template <typename T, typename P>
@@ -165,39 +196,40 @@ struct Kernels {
   }
 
   static void Scores(const std::byte* queries, const std::byte* keys, std::int64_t rows,
-                     std::int64_t n, std::int64_t head_dim, float* out, std::int64_t out_stride) {
+                     std::int64_t n, std::int64_t head_dim, float* out, std::int64_t out_stride,
+                     float* maxima) {
     const auto* q = reinterpret_cast<const float*>(queries);
     const auto* k = reinterpret_cast<const float*>(keys);
     if (rows == kBlockRows)
-      return ScoreRows<kBlockRows>(q, head_dim, k, n, head_dim, out, out_stride);
+      return ScoreRows<kBlockRows>(q, head_dim, k, n, head_dim, out, out_stride, maxima);
     for (std::int64_t r = 0; r < rows; ++r) {
-      ScoreRows<1>(q + r * head_dim, head_dim, k, n, head_dim, out + r * out_stride, out_stride);
+      ScoreRows<1>(q + r * head_dim, head_dim, k, n, head_dim, out + r * out_stride, out_stride,
+                   maxima + r);
     }
   }
 
-  static float Softmax(float* scores, std::int64_t n, float scale, P* out) {
+  static float Softmax(float* scores, std::int64_t n, float scale, float maximum, P* out) {
     const Tag tag;
     const auto lanes = static_cast<std::int64_t>(hn::Lanes(tag));
-    // Columns up to the next whole vector become copies of the first score, so that the maximum
-    // needs no tail.
-    for (std::int64_t k = n; k < memory::AlignUp(n, lanes); ++k) scores[k] = scores[0];
-    Vector maximum = hn::LoadU(tag, scores);
-    for (std::int64_t k = lanes; k < n; k += lanes) {
-      maximum = hn::Max(maximum, hn::LoadU(tag, scores + k));
-    }
-    const Vector factor = hn::Set(tag, scale);
-    const Vector shift =
-        hn::Mul(hn::MaxOfLanes(tag, maximum), factor);  // scale > 0 keeps the order
+    // One rounded factor for all scores of the row and their maximum: its error cancels out.
+    const float log2_scale = scale * 1.44269504f;
+    const Vector factor = hn::Set(tag, log2_scale);
+    const Vector shift = hn::Set(tag, maximum * log2_scale);  // scale > 0 keeps the order
     Vector sum = hn::Zero(tag);
-    for (std::int64_t k = 0; k < n; k += lanes) {
-      Vector probs = hn::Exp(tag, hn::MulSub(hn::LoadU(tag, scores + k), factor, shift));
-      if (n - k < lanes) {
-        probs = hn::IfThenElseZero(hn::FirstN(tag, static_cast<std::size_t>(n - k)), probs);
-      }
+    std::int64_t k = 0;
+    for (; k + lanes <= n; k += lanes) {
+      const Vector probs = Exp2(hn::MulSub(hn::LoadU(tag, scores + k), factor, shift));
       sum = hn::Add(sum, probs);
-      hn::StoreU(probs, tag, scores + k);
+      StoreProbs(probs, out + k);
     }
-    NarrowRow(scores, n, out);
+    if (k < n) {
+      const auto left = static_cast<std::size_t>(n - k);
+      const Vector exponent = hn::MulSub(hn::LoadU(tag, scores + k), factor, shift);
+      const Vector probs = hn::IfThenElseZero(hn::FirstN(tag, left), Exp2(exponent));
+      sum = hn::Add(sum, probs);
+      hn::StoreU(probs, tag, scores);  // spent by now
+      NarrowRow(scores, n - k, out + k);
+    }
     if (n % 2 != 0) out[n] = P{};
     return hn::GetLane(hn::SumOfLanes(tag, sum));
   }

@@ -58,6 +58,10 @@ class LinearBackend {
 absl::StatusOr<std::unique_ptr<LinearBackend>> PackOneDnn(const LinearOptions& options,
                                                           const LinearWeights& weights);
 
+// bf16 pairs with AVX-512. Unimplemented for another precision or instruction set.
+absl::StatusOr<std::unique_ptr<LinearBackend>> PackAvx512Bf16(const LinearOptions& options,
+                                                              const LinearWeights& weights);
+
 // fp32 through Highway for every instruction set.
 absl::StatusOr<std::unique_ptr<LinearBackend>> PackFloat(const LinearOptions& options,
                                                          const LinearWeights& weights);

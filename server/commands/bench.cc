@@ -14,6 +14,7 @@
 #include "engine/device/cpu/isa.h"
 #include "nlohmann/json.hpp"
 #include "server/commands/bench_models.h"
+#include "server/commands/bench_ops.h"
 #include "server/commands/bench_report.h"
 #include "server/commands/bench_timing.h"
 #include "server/commands/exit_status.h"
@@ -31,15 +32,18 @@ struct BenchOptions {
   BenchTimingOptions timing;
   std::optional<engine::device::CpuIsa> cpu_isa;
   bool phases = false;
+  bool ops = false;
   std::string json_file;
+  std::string outputs_file;
 };
 
+// What was measured, beside the machine that it was measured on.
 absl::Status WriteJson(const std::string& path, const Machine& machine, double others_share,
-                       const std::vector<BenchRow>& rows) {
-  nlohmann::ordered_json document = {{"machine", ToJson(machine)},
-                                     {"rows", nlohmann::ordered_json::array()}};
+                       const nlohmann::ordered_json& measured) {
+  nlohmann::ordered_json document = {{"machine", ToJson(machine)}};
   document["machine"]["others_cpu_share"] = others_share;
-  for (const BenchRow& row : rows) document["rows"].push_back(ToJson(row));
+  document["peak_rss_bytes"] = PeakResidentBytes();
+  document.update(measured);
   std::ofstream file(path, std::ios::binary);
   file << document.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) << "\n";
   if (!file.flush()) {
@@ -56,6 +60,36 @@ void WarnOfOthers(double share) {
       100 * share);
 }
 
+// Whole batches. Prints the tables; what they say for JSON.
+absl::StatusOr<nlohmann::ordered_json> MeasureRuns(const std::vector<BenchModel>& models,
+                                                   const BenchOptions& options) {
+  ProgressBar measuring("measuring");
+  REPRISE_ASSIGN_OR_RETURN(const std::vector<BenchRow> rows,
+                           TimeModels(models, options.timing,
+                                      [&](int done, int total) { measuring.Show(done, total); }));
+  measuring.Clear();
+  std::printf("%s", DrawBenchTable(rows).c_str());
+  if (options.phases) std::printf("\nMilliseconds by part:\n%s", DrawPhaseTable(rows).c_str());
+  std::printf("Threads: %d. Median of %d interleaved repetitions.\n", options.timing.threads,
+              options.timing.repetitions);
+  nlohmann::ordered_json json = {{"rows", nlohmann::ordered_json::array()}};
+  for (const BenchRow& row : rows) json["rows"].push_back(ToJson(row));
+  return json;
+}
+
+// Single kernels, likewise.
+absl::StatusOr<nlohmann::ordered_json> MeasureOps(const std::vector<BenchModel>& models,
+                                                  const BenchOptions& options) {
+  ProgressBar measuring("measuring");
+  REPRISE_ASSIGN_OR_RETURN(const OpReport report,
+                           TimeModelOps(models, options.timing,
+                                        [&](int done, int total) { measuring.Show(done, total); }));
+  measuring.Clear();
+  std::printf("%sThreads: %d. Median of %d calls.\n", DrawOpReport(report).c_str(),
+              options.timing.threads, options.timing.repetitions);
+  return ToJson(report);
+}
+
 absl::Status Measure(const BenchOptions& options) {
   if (options.cpu_isa.has_value()) {
     REPRISE_RETURN_IF_ERROR(engine::device::LimitCpuIsa(*options.cpu_isa));
@@ -69,21 +103,17 @@ absl::Status Measure(const BenchOptions& options) {
       LoadBenchModels(options.models, [&](int done, int total) { loading.Show(done, total); }));
   loading.Clear();
 
+  if (!options.outputs_file.empty()) {
+    REPRISE_RETURN_IF_ERROR(SaveOutputs(models, options.timing, options.outputs_file));
+  }
   const MachineLoad load;
-  ProgressBar measuring("measuring");
-  REPRISE_ASSIGN_OR_RETURN(const std::vector<BenchRow> rows,
-                           TimeModels(models, options.timing,
-                                      [&](int done, int total) { measuring.Show(done, total); }));
-  measuring.Clear();
+  REPRISE_ASSIGN_OR_RETURN(
+      const nlohmann::ordered_json measured,
+      options.ops ? MeasureOps(models, options) : MeasureRuns(models, options));
   const double others_share = load.OthersShare();
-
-  std::printf("%s", DrawBenchTable(rows).c_str());
-  if (options.phases) std::printf("\nMilliseconds by part:\n%s", DrawPhaseTable(rows).c_str());
-  std::printf("Threads: %d. Median of %d interleaved repetitions.\n", options.timing.threads,
-              options.timing.repetitions);
   WarnOfOthers(others_share);
   if (options.json_file.empty()) return absl::OkStatus();
-  return WriteJson(options.json_file, machine, others_share, rows);
+  return WriteJson(options.json_file, machine, others_share, measured);
 }
 
 ExitStatus RunBench(const BenchOptions& options) {
@@ -138,6 +168,23 @@ void AddTimingFlags(CLI::App& command, BenchTimingOptions* options) {
       ->delimiter(',')
       ->capture_default_str()
       ->check(positive);
+  command
+      .add_option("--lengths", options->lengths,
+                  "One batch instead: sequences of these lengths, with commas")
+      ->delimiter(',')
+      ->type_name("N,...")
+      ->excludes("--batch-size")
+      ->excludes("--seq-len")
+      ->check(positive);
+  command
+      .add_option(
+          "--input-ids", options->input_ids_file,
+          "One batch instead, its token ids from this file: a JSON list of sequences, each a "
+          "list of ids")
+      ->type_name("FILE")
+      ->excludes("--batch-size")
+      ->excludes("--seq-len")
+      ->excludes("--lengths");
   config::AddParsedList(command, "--strategy", &options->strategies, repository::ParseStrategy,
                         "auto|stored|fused,...", "auto",
                         "How reuse heads get their scores, one row for each");
@@ -175,7 +222,14 @@ void AddBenchCommand(CLI::App& app, int* exit_status) {
                           "Newest instruction set to use");
   command->option_defaults()->group("What to tell");
   command->add_flag("--phases", options->phases, "Print where the time goes as well");
+  command->add_flag("--ops", options->ops,
+                    "Time the kernels one by one instead, beside what the machine can do");
   command->add_option("--json", options->json_file, "Write machine and rows to this file")
+      ->type_name("FILE");
+  command
+      ->add_option("--save-outputs", options->outputs_file,
+                   "Write the last hidden state of the first plan on the first batch to this file: "
+                   "fp32, one row per token")
       ->type_name("FILE");
   command->callback([options, exit_status] {
     options->timing.seed = options->models.seed;

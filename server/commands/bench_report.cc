@@ -33,7 +33,7 @@ std::vector<std::string> CaseColumns(const BenchRow& row) {
   const bool reuses = row.scores.reused + row.scores.recomputed > 0;
   return {row.plan, std::string(engine::Name(row.precision)),
           reuses ? std::string(repository::Name(row.strategy)) : "-", absl::StrCat(row.batch_size),
-          absl::StrCat(row.seq_len)};
+          absl::StrCat(row.tokens == row.batch_size * row.seq_len ? "" : "<=", row.seq_len)};
 }
 
 const std::vector<std::string> kCaseHeadings = {"plan", "precision", "strategy", "batch", "length"};
@@ -59,6 +59,7 @@ nlohmann::ordered_json ToJson(const BenchRow& row) {
           {"weights", row.weights},
           {"batch_size", row.batch_size},
           {"seq_len", row.seq_len},
+          {"tokens", row.tokens},
           {"precision", engine::Name(row.precision)},
           {"threads", row.threads},
           {"strategy", repository::Name(row.strategy)},

@@ -9,9 +9,10 @@
 
 namespace reprise::server::commands {
 
-// {"plan", "weights", "batch_size", "seq_len", "precision", "threads", "strategy", "repetitions",
-// "min_ms", "median_ms", "ratio_to_exact" (null without an exact row), "tokens_per_second",
-// "scores_computed", ...}: times in milliseconds, everything else of one batch.
+// {"plan", "weights", "batch_size", "seq_len", "tokens", "precision", "threads", "strategy",
+// "repetitions", "min_ms", "median_ms", "ratio_to_exact" (null without an exact row),
+// "tokens_per_second", "scores_computed", ...}: times in milliseconds, everything else of one
+// batch.
 nlohmann::ordered_json ToJson(const BenchRow& row);
 
 // The rows, what their columns mean, and a line for weights that were filled at random.

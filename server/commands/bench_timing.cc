@@ -1,9 +1,10 @@
 #include "server/commands/bench_timing.h"
 
 #include <algorithm>
+#include <bit>
 #include <chrono>
+#include <fstream>
 #include <memory>
-#include <random>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -14,29 +15,6 @@ namespace {
 
 using std::chrono::duration;
 using std::chrono::steady_clock;
-
-struct TokenBatch {
-  std::vector<std::int32_t> cu_seqlens;
-  std::vector<std::int32_t> input_ids;
-
-  engine::RaggedBatch view() const {
-    return {
-        .cu_seqlens = cu_seqlens, .input_ids = input_ids, .token_type_ids = {}, .position_ids = {}};
-  }
-};
-
-TokenBatch RandomBatch(std::int64_t batch_size, std::int64_t seq_len, int vocab_size,
-                       std::uint64_t seed) {
-  std::mt19937_64 generator(seed);
-  std::uniform_int_distribution<std::int32_t> ids(0, vocab_size - 1);
-  TokenBatch batch;
-  for (std::int64_t i = 0; i <= batch_size; ++i) {
-    batch.cu_seqlens.push_back(static_cast<std::int32_t>(i * seq_len));
-  }
-  batch.input_ids.resize(batch_size * seq_len);
-  for (std::int32_t& id : batch.input_ids) id = ids(generator);
-  return batch;
-}
 
 // One executor and what its runs took.
 struct Contender {
@@ -61,41 +39,45 @@ struct Contender {
   }
 };
 
-absl::Status CheckCase(const engine::Model& model, std::int64_t batch_size, std::int64_t seq_len) {
+constexpr std::int64_t kMostTokens = std::int64_t{1} << 24;
+
+absl::Status CheckBatch(const engine::Model& model, const TokenBatch& batch) {
   const int positions = model.config().max_position_embeddings;
-  if (seq_len > positions) {
-    return absl::InvalidArgumentError(absl::StrCat("the length is ", seq_len, ", expected at most ",
-                                                   positions,
+  if (batch.longest() > positions) {
+    return absl::InvalidArgumentError(absl::StrCat("the length is ", batch.longest(),
+                                                   ", expected at most ", positions,
                                                    ", the model's max_position_embeddings"));
-  }
-  constexpr std::int64_t kMostTokens = std::int64_t{1} << 24;
-  if (batch_size > kMostTokens / seq_len) {
-    return absl::InvalidArgumentError(absl::StrCat("the batch has ", batch_size, " x ", seq_len,
-                                                   " tokens, expected at most ", kMostTokens));
   }
   return absl::OkStatus();
 }
 
+absl::StatusOr<Contender> MakeContender(const BenchModel& model, engine::ReuseStrategy strategy,
+                                        const BenchTimingOptions& options,
+                                        const TokenBatch& batch) {
+  engine::ExecutorOptions executor;
+  executor.threads = options.threads;
+  executor.max_batch_tokens = static_cast<std::int64_t>(batch.input_ids.size());
+  executor.max_batch_sequences = static_cast<std::int64_t>(batch.lengths().size());
+  executor.score_cache_bytes = options.score_cache_bytes;
+  executor.strategy = strategy;
+  executor.score_format = options.score_format;
+  executor.pin_threads = options.pin_threads;
+  Contender contender;
+  contender.model = &model;
+  contender.strategy = strategy;
+  REPRISE_ASSIGN_OR_RETURN(contender.executor, engine::Executor::Create(model.model, executor));
+  return contender;
+}
+
 absl::StatusOr<std::vector<Contender>> MakeContenders(const std::vector<BenchModel>& models,
                                                       const BenchTimingOptions& options,
-                                                      std::int64_t batch_size,
-                                                      std::int64_t seq_len) {
+                                                      const TokenBatch& batch) {
   std::vector<Contender> contenders;
   for (const BenchModel& model : models) {
-    REPRISE_RETURN_IF_ERROR(CheckCase(*model.model, batch_size, seq_len));
+    REPRISE_RETURN_IF_ERROR(CheckBatch(*model.model, batch));
     for (const engine::ReuseStrategy strategy : options.strategies) {
-      engine::ExecutorOptions executor;
-      executor.threads = options.threads;
-      executor.max_batch_tokens = batch_size * seq_len;
-      executor.max_batch_sequences = batch_size;
-      executor.score_cache_bytes = options.score_cache_bytes;
-      executor.strategy = strategy;
-      executor.score_format = options.score_format;
-      executor.pin_threads = options.pin_threads;
-      Contender& contender = contenders.emplace_back();
-      contender.model = &model;
-      contender.strategy = strategy;
-      REPRISE_ASSIGN_OR_RETURN(contender.executor, engine::Executor::Create(model.model, executor));
+      REPRISE_ASSIGN_OR_RETURN(Contender contender, MakeContender(model, strategy, options, batch));
+      contenders.push_back(std::move(contender));
       // An exact plan reuses nothing, so there is one way to run it.
       if (model.model->plan().num_reused_heads() == 0) break;
     }
@@ -103,15 +85,16 @@ absl::StatusOr<std::vector<Contender>> MakeContenders(const std::vector<BenchMod
   return contenders;
 }
 
-BenchRow MakeRow(const Contender& contender, std::int64_t batch_size, std::int64_t seq_len) {
+BenchRow MakeRow(const Contender& contender, const TokenBatch& batch) {
   const engine::Model& model = *contender.model->model;
   BenchRow row;
   row.plan = contender.model->plan;
   row.weights = contender.model->weights;
   row.precision = model.precision();
   row.strategy = contender.strategy;
-  row.batch_size = batch_size;
-  row.seq_len = seq_len;
+  row.batch_size = static_cast<std::int64_t>(batch.lengths().size());
+  row.seq_len = batch.longest();
+  row.tokens = static_cast<std::int64_t>(batch.input_ids.size());
   row.threads = contender.executor->options().threads;
   row.repetitions = static_cast<int>(contender.milliseconds.size());
   row.min_ms = *std::min_element(contender.milliseconds.begin(), contender.milliseconds.end());
@@ -119,7 +102,7 @@ BenchRow MakeRow(const Contender& contender, std::int64_t batch_size, std::int64
   for (int phase = 0; phase < engine::kNumPhases; ++phase) {
     row.phase_ms[phase] = Median(contender.phase_milliseconds[phase]);
   }
-  row.tokens_per_second = 1e3 * static_cast<double>(batch_size * seq_len) / row.median_ms;
+  row.tokens_per_second = 1e3 * static_cast<double>(row.tokens) / row.median_ms;
   row.parameter_count = model.parameter_count();
   row.parameter_bytes = model.parameter_bytes();
   row.report = contender.executor->report();
@@ -131,7 +114,7 @@ BenchRow MakeRow(const Contender& contender, std::int64_t batch_size, std::int64
   return row;
 }
 
-// Sets the ratios of rows of one batch size and length.
+// Sets the ratios of rows of one batch.
 void CompareWithExact(std::vector<BenchRow>& rows, std::size_t first) {
   for (std::size_t i = first; i < rows.size(); ++i) {
     for (std::size_t j = first; j < rows.size(); ++j) {
@@ -145,33 +128,83 @@ void CompareWithExact(std::vector<BenchRow>& rows, std::size_t first) {
 
 }  // namespace
 
+absl::StatusOr<std::vector<TokenBatch>> MakeBatches(const BenchTimingOptions& options,
+                                                    int vocab_size) {
+  std::vector<TokenBatch> batches;
+  if (!options.input_ids_file.empty()) {
+    REPRISE_ASSIGN_OR_RETURN(TokenBatch batch, ReadTokenBatch(options.input_ids_file));
+    batches.push_back(std::move(batch));
+    return batches;
+  }
+  std::vector<std::vector<std::int64_t>> cases;
+  if (!options.lengths.empty()) {
+    cases.push_back(options.lengths);
+  } else {
+    for (const std::int64_t batch_size : options.batch_sizes) {
+      for (const std::int64_t seq_len : options.seq_lens) {
+        if (batch_size > kMostTokens / seq_len) {
+          return absl::InvalidArgumentError(absl::StrCat("the batch has ", batch_size, " x ",
+                                                         seq_len, " tokens, expected at most ",
+                                                         kMostTokens));
+        }
+        cases.emplace_back(batch_size, seq_len);
+      }
+    }
+  }
+  for (const std::vector<std::int64_t>& lengths : cases) {
+    batches.push_back(RandomBatch(lengths, vocab_size, options.seed));
+  }
+  return batches;
+}
+
 absl::StatusOr<std::vector<BenchRow>> TimeModels(
     const std::vector<BenchModel>& models, const BenchTimingOptions& options,
     const std::function<void(int done, int total)>& progress) {
+  REPRISE_ASSIGN_OR_RETURN(const std::vector<TokenBatch> batches,
+                           MakeBatches(options, models.front().model->config().vocab_size));
   const int rounds = options.warmup + options.repetitions;
-  const int total = rounds * static_cast<int>(options.batch_sizes.size() * options.seq_lens.size());
+  const int total = rounds * static_cast<int>(batches.size());
   int done = 0;
   std::vector<BenchRow> rows;
-  for (const std::int64_t batch_size : options.batch_sizes) {
-    for (const std::int64_t seq_len : options.seq_lens) {
-      REPRISE_ASSIGN_OR_RETURN(std::vector<Contender> contenders,
-                               MakeContenders(models, options, batch_size, seq_len));
-      const TokenBatch batch =
-          RandomBatch(batch_size, seq_len, models.front().model->config().vocab_size, options.seed);
-      for (int round = 0; round < rounds; ++round) {
-        for (Contender& contender : contenders) {
-          REPRISE_RETURN_IF_ERROR(contender.Run(batch.view(), round >= options.warmup));
-        }
-        progress(++done, total);
+  for (const TokenBatch& batch : batches) {
+    REPRISE_ASSIGN_OR_RETURN(std::vector<Contender> contenders,
+                             MakeContenders(models, options, batch));
+    for (int round = 0; round < rounds; ++round) {
+      for (Contender& contender : contenders) {
+        REPRISE_RETURN_IF_ERROR(contender.Run(batch.view(), round >= options.warmup));
       }
-      const std::size_t first = rows.size();
-      for (const Contender& contender : contenders) {
-        rows.push_back(MakeRow(contender, batch_size, seq_len));
-      }
-      CompareWithExact(rows, first);
+      progress(++done, total);
     }
+    const std::size_t first = rows.size();
+    for (const Contender& contender : contenders) rows.push_back(MakeRow(contender, batch));
+    CompareWithExact(rows, first);
   }
   return rows;
+}
+
+absl::Status SaveOutputs(const std::vector<BenchModel>& models, const BenchTimingOptions& options,
+                         const std::string& path) {
+  const BenchModel& model = models.front();
+  REPRISE_ASSIGN_OR_RETURN(const std::vector<TokenBatch> batches,
+                           MakeBatches(options, model.model->config().vocab_size));
+  const TokenBatch& batch = batches.front();
+  REPRISE_RETURN_IF_ERROR(CheckBatch(*model.model, batch));
+  REPRISE_ASSIGN_OR_RETURN(const Contender contender,
+                           MakeContender(model, options.strategies.front(), options, batch));
+  engine::Outputs outputs;
+  REPRISE_RETURN_IF_ERROR(
+      contender.executor->Run(batch.view(), {.last_hidden_state = true}, &outputs));
+  const engine::MatrixView<const float>& hidden = outputs.last_hidden_state;
+  static_assert(std::endian::native == std::endian::little);
+  std::ofstream file(path, std::ios::binary);
+  for (std::int64_t row = 0; row < hidden.rows; ++row) {
+    file.write(reinterpret_cast<const char*>(hidden.row(row)),
+               hidden.columns * static_cast<std::int64_t>(sizeof(float)));
+  }
+  if (!file.flush()) {
+    return absl::UnavailableError(absl::StrCat("cannot write ", path, ": is the folder there?"));
+  }
+  return absl::OkStatus();
 }
 
 double Median(std::vector<double> values) {

@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "engine/execution_report.h"
 #include "engine/executor.h"
+#include "server/commands/bench_batch.h"
 #include "server/commands/bench_models.h"
 
 namespace reprise::server::commands {
@@ -17,6 +18,9 @@ namespace reprise::server::commands {
 struct BenchTimingOptions {
   std::vector<std::int64_t> batch_sizes = {1};
   std::vector<std::int64_t> seq_lens = {128};
+  // One batch in place of those: sequences of these lengths, or the ids of this file.
+  std::vector<std::int64_t> lengths;
+  std::string input_ids_file;
   std::vector<engine::ReuseStrategy> strategies = {engine::ReuseStrategy::kAuto};
   engine::ScoreFormat score_format = engine::ScoreFormat::kAuto;
   std::int64_t score_cache_bytes = engine::ExecutorOptions().score_cache_bytes;
@@ -27,14 +31,15 @@ struct BenchTimingOptions {
   std::uint64_t seed = 1;  // of the token ids
 };
 
-// One model, strategy, batch size and length.
+// One model, strategy and batch.
 struct BenchRow {
   std::string plan;
   std::string weights;
   engine::Precision precision = engine::Precision::kF32;
   engine::ReuseStrategy strategy = engine::ReuseStrategy::kAuto;
   std::int64_t batch_size = 0;
-  std::int64_t seq_len = 0;
+  std::int64_t seq_len = 0;  // of the longest sequence
+  std::int64_t tokens = 0;   // of the batch
   int threads = 0;
   int repetitions = 0;
   double min_ms = 0;
@@ -49,12 +54,22 @@ struct BenchRow {
   engine::ExecutionReport report;  // of the last repetition
 };
 
-// Runs every model with every strategy on the same random token ids, for each batch size and
-// length: warm-up first, then each repetition runs all of them once, in turn. `progress` is called
-// after each repetition. InvalidArgument for a length or size that a model cannot run.
+// The batches that the options name, in order; ids are random but for those of a file. NotFound or
+// InvalidArgument for a file that has none.
+absl::StatusOr<std::vector<TokenBatch>> MakeBatches(const BenchTimingOptions& options,
+                                                    int vocab_size);
+
+// Runs every model with every strategy on the same token ids, for each batch: warm-up first, then
+// each repetition runs all of them once, in turn. `progress` is called after each repetition.
+// InvalidArgument for a length or size that a model cannot run.
 absl::StatusOr<std::vector<BenchRow>> TimeModels(
     const std::vector<BenchModel>& models, const BenchTimingOptions& options,
     const std::function<void(int done, int total)>& progress);
+
+// Runs the first model once on the first batch and writes the last hidden state of its tokens, fp32
+// in little-endian order, [tokens, hidden_size], so that other programs can compare.
+absl::Status SaveOutputs(const std::vector<BenchModel>& models, const BenchTimingOptions& options,
+                         const std::string& path);
 
 // Median of at least one value, the mean of the middle two of an even number.
 double Median(std::vector<double> values);

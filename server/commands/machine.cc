@@ -54,6 +54,14 @@ std::string Kernel() {
 
 }  // namespace
 
+std::int64_t PeakResidentBytes() {
+  std::ifstream file("/proc/self/status");
+  for (std::string line; std::getline(file, line);) {
+    if (line.starts_with("VmHWM:")) return std::int64_t{1024} * std::atoll(line.c_str() + 6);
+  }
+  return 0;
+}
+
 Machine DescribeMachine() {
   Machine machine;
   machine.cpu = CpuName();

@@ -29,6 +29,9 @@ struct Machine {
 // (device::ActiveCpuIsa).
 Machine DescribeMachine();
 
+// The most memory that this process has had resident; 0 where the kernel does not tell.
+std::int64_t PeakResidentBytes();
+
 nlohmann::ordered_json ToJson(const Machine& machine);
 // One or two lines for a terminal.
 std::string ToText(const Machine& machine);

@@ -118,9 +118,12 @@ absl::StatusOr<std::vector<MeasuredBatch>> ReadBenchReport(std::string_view json
           (!precision.empty() && row_precision != precision)) {
         continue;
       }
+      const auto batch_size = row.at("batch_size").get<std::int64_t>();
+      const auto seq_len = row.at("seq_len").get<std::int64_t>();
+      // The fit is for sequences of equal length.
+      if (row.value("tokens", batch_size * seq_len) != batch_size * seq_len) continue;
       fitting.insert(name);
-      batches.push_back({row.at("batch_size").get<std::int64_t>(),
-                         row.at("seq_len").get<std::int64_t>(), row.at("median_ms").get<double>()});
+      batches.push_back({batch_size, seq_len, row.at("median_ms").get<double>()});
       const MeasuredBatch& batch = batches.back();
       if (batch.batch_size < 1 || batch.seq_len < 1 || batch.batch_size > 1 << 24 ||
           batch.seq_len > 1 << 24 || !(batch.milliseconds > 0)) {

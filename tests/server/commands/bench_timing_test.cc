@@ -1,5 +1,6 @@
 #include "server/commands/bench_timing.h"
 
+#include <filesystem>
 #include <numeric>
 #include <string>
 #include <vector>
@@ -64,6 +65,25 @@ TEST_F(TimeModelsTest, ARowForEachModelBatchSizeAndLength) {
   EXPECT_EQ(rows[7].batch_size, 2);
   EXPECT_EQ(rows[7].seq_len, 16);
   EXPECT_EQ(progress_.back(), 16);  // 4 cases of 1 + 3 rounds
+}
+
+TEST_F(TimeModelsTest, ARaggedBatchInPlaceOfSizesAndLengths) {
+  options_.lengths = {5, 20, 1};
+  const std::vector<BenchRow> rows = Time();
+  ASSERT_EQ(rows.size(), 2u);
+  EXPECT_EQ(rows[0].batch_size, 3);
+  EXPECT_EQ(rows[0].seq_len, 20);
+  EXPECT_EQ(rows[0].tokens, 26);
+  EXPECT_EQ(ToJson(rows[0])["tokens"], 26);
+}
+
+TEST_F(TimeModelsTest, SavesTheHiddenStateOfTheFirstModel) {
+  options_.input_ids_file = folder_.Write("ids.json", "[[1, 2, 3], [4, 5]]");
+  const std::string path = folder_.path() + "/hidden.f32";
+  ASSERT_OK(SaveOutputs(models_, options_, path));
+  EXPECT_EQ(std::filesystem::file_size(path), 5 * 64 * sizeof(float));
+  EXPECT_THAT(SaveOutputs(models_, options_, "/nowhere/hidden.f32"),
+              StatusIs(absl::StatusCode::kUnavailable, HasSubstr("/nowhere/hidden.f32")));
 }
 
 TEST_F(TimeModelsTest, TimesAreMeasuredAndComparedWithExact) {
