@@ -45,6 +45,7 @@ struct ExecutionReport {
   std::int64_t attention_multiply_adds = 0;
   std::int64_t attention_multiply_adds_exact = 0;
   std::int64_t stored_groups = 0;     // (sequence, reuse group) pairs run with strategy `stored`
+  std::int64_t recompute_groups = 0;  // ... with strategy `recompute`
   std::int64_t fused_groups = 0;      // ... with strategy `fused`
   std::int64_t arena_bytes = 0;       // planned size, fixed at creation
   std::int64_t arena_peak_bytes = 0;  // highest use so far

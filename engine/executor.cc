@@ -37,6 +37,15 @@ absl::Status Missing(const char* output, const char* reason) {
       absl::StrCat("the model has no output '", output, "': ", reason));
 }
 
+reuse::AllowedStrategies Allowed(ReuseStrategy strategy) {
+  const auto allows = [&](ReuseStrategy one) {
+    return strategy == ReuseStrategy::kAuto || strategy == one;
+  };
+  return {.stored = allows(ReuseStrategy::kStored),
+          .recompute = allows(ReuseStrategy::kRecompute),
+          .fused = allows(ReuseStrategy::kFused)};
+}
+
 }  // namespace
 
 DType ResolveScoreFormat(ScoreFormat format, Precision resolved) {
@@ -103,8 +112,7 @@ absl::Status Executor::Impl::Allocate() {
           std::min<std::int64_t>(config.max_position_embeddings, options_.max_batch_tokens),
       .score_cache_bytes = options_.score_cache_bytes,
       .score_format = ResolveScoreFormat(options_.score_format, model_->precision()),
-      .allow_stored = options_.strategy != ReuseStrategy::kFused,
-      .allow_fused = options_.strategy != ReuseStrategy::kStored};
+      .allowed = Allowed(options_.strategy)};
   REPRISE_ASSIGN_OR_RETURN(stack_,
                            layers::TransformerStack::Create(stack_model, stack_options, team_));
 
@@ -177,6 +185,7 @@ void Executor::Impl::ResetReport(const RaggedBatch& batch) {
   std::fill(std::begin(report_.phase_ns), std::end(report_.phase_ns), 0);
   std::fill(report_.layer_scores.begin(), report_.layer_scores.end(), ScoreCounts());
   report_.stored_groups = 0;
+  report_.recompute_groups = 0;
   report_.fused_groups = 0;
   report_.padding_rows = 0;
   report_.arena_bytes = arena_bytes;

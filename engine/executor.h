@@ -13,9 +13,10 @@
 
 namespace reprise::engine {
 
-// How reuse heads get their scores. kAuto: stored where one sequence's scores fit the score cache,
-// else fused.
-enum class ReuseStrategy { kAuto, kStored, kFused };
+// How reuse heads get their scores (reuse/strategy.h). kAuto: what costs least by times measured at
+// creation, for each reuse group and sequence length; stored only where one sequence's scores fit
+// the score cache.
+enum class ReuseStrategy { kAuto, kStored, kRecompute, kFused };
 // How stored scores are kept. kAuto: fp32 for an fp32 model, bf16 for a bf16 model.
 enum class ScoreFormat { kAuto, kF32, kBF16 };
 DType ResolveScoreFormat(ScoreFormat format, Precision resolved);

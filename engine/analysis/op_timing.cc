@@ -4,17 +4,15 @@
 #include <chrono>
 #include <cmath>
 #include <random>
-#include <span>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "engine/check.h"
 #include "engine/device/cpu/execution_scope.h"
 #include "engine/memory/buffer.h"
-#include "engine/ops/attention.h"
+#include "engine/ops/attention_timer.h"
 #include "engine/ops/layer_norm.h"
 #include "engine/ops/linear.h"
-#include "engine/reuse/score_cache.h"
 
 namespace reprise::engine::analysis {
 namespace {
@@ -114,102 +112,39 @@ absl::StatusOr<OpTime> TimeLinear(device::ThreadTeam& team, const LinearKind& ki
                 .memory_bytes = static_cast<double>(first.packed_bytes())};
 }
 
-// All heads of one layer on random queries, keys and values.
-class AttentionBench {
- public:
-  static absl::StatusOr<AttentionBench> Create(device::ThreadTeam& team, const OpTimingModel& model,
-                                               const OpTimingOptions& options) {
-    const DType precision = model.precision;
-    const std::int64_t head_dim = model.config->head_dim();
-    AttentionBench bench({.precision = precision,
-                          .score_format = precision,
-                          .head_dim = head_dim,
-                          .scale = 1.0f / std::sqrt(static_cast<float>(head_dim)),
-                          .max_seq_len = options.seq_len},
-                         model.config->num_heads, options);
-    REPRISE_RETURN_IF_ERROR(bench.Allocate(team));
-    return bench;
-  }
+// All heads of one layer.
+OpTime TimeAttention(device::ThreadTeam& team, const ops::AttentionTimer& timer, const char* op,
+                     ops::AttentionTimer::Work work, int repetitions) {
+  using Work = ops::AttentionTimer::Work;
+  const ops::AttentionOptions& attention = timer.options().attention;
+  const double ms = MedianMs(repetitions, [&] { timer.Run(team, work); });
+  const double entries = static_cast<double>(timer.total_heads()) *
+                         static_cast<double>(attention.max_seq_len) *
+                         static_cast<double>(attention.max_seq_len);
+  const double products = work == Work::kRead ? 1 : 2;
+  const bool touches_scores = work == Work::kRead || work == Work::kComputeStored;
+  return {.op = op,
+          .shape = absl::StrCat(timer.total_heads(), " heads, n = ", attention.max_seq_len,
+                                ", width ", attention.head_dim),
+          .milliseconds = ms,
+          .flops = 2 * products * entries * static_cast<double>(attention.head_dim),
+          .memory_bytes =
+              touches_scores ? entries * static_cast<double>(SizeOf(attention.score_format)) : 0};
+}
 
-  OpTime Time(device::ThreadTeam& team, const char* op, bool store, bool reuse) const {
-    const double ms = MedianMs(options_.repetitions, [&] {
-      team.ParallelFor(options_.batch_size * heads_, [&](std::int64_t task, int worker) {
-        Run(task / heads_, static_cast<int>(task % heads_), worker, store, reuse);
-      });
-    });
-    const double entries = static_cast<double>(options_.batch_size * heads_) *
-                           static_cast<double>(options_.seq_len) *
-                           static_cast<double>(options_.seq_len);
-    const double products = reuse ? 1 : 2;
-    return {.op = op,
-            .shape = absl::StrCat(options_.batch_size * heads_, " heads, n = ", options_.seq_len,
-                                  ", width ", kernels_.options().head_dim),
-            .milliseconds = ms,
-            .flops = 2 * products * entries * static_cast<double>(kernels_.options().head_dim),
-            .memory_bytes = store || reuse ? entries * static_cast<double>(
-                                                           SizeOf(kernels_.options().score_format))
-                                           : 0};
-  }
-
- private:
-  AttentionBench(const ops::AttentionOptions& attention, int heads, const OpTimingOptions& options)
-      : kernels_(attention), heads_(heads), options_(options) {}
-
-  absl::Status Allocate(device::ThreadTeam& team) {
-    const DType precision = kernels_.options().precision;
-    const std::int64_t rows = options_.batch_size * options_.seq_len;
-    width_ = heads_ * kernels_.options().head_dim;
-    REPRISE_ASSIGN_OR_RETURN(projected_,
-                             RandomNumbers(rows * 3 * width_, precision, options_.seed));
-    REPRISE_ASSIGN_OR_RETURN(
-        context_, Buffer::Allocate(Purpose::kScratch,
-                                   rows * width_ * static_cast<std::int64_t>(SizeOf(precision))));
-    REPRISE_ASSIGN_OR_RETURN(
-        scratch_, Buffer::Allocate(Purpose::kScratch, kernels_.scratch_bytes() * team.size()));
-    const std::vector<std::int64_t> lengths(options_.batch_size, options_.seq_len);
-    REPRISE_ASSIGN_OR_RETURN(
-        scores_,
-        reuse::ScoreCache::Create(
-            {.num_slots = heads_,
-             .format = precision,
-             .capacity_bytes = options_.batch_size * reuse::ScoreCache::SequenceBytes(
-                                                         options_.seq_len, heads_, precision),
-             .max_sequences = options_.batch_size}));
-    return scores_.LayOut(lengths);
-  }
-
-  void Run(std::int64_t sequence, int head, int worker, bool store, bool reuse) const {
-    const std::int64_t row = sequence * options_.seq_len;
-    ops::AttentionTask task;
-    task.seq_len = options_.seq_len;
-    task.rows = options_.seq_len;
-    task.query = Columns(row, head);
-    task.key = Columns(row, heads_ + head);
-    task.value = Columns(row, 2 * heads_ + head);
-    if (store || reuse) task.scores = scores_.block(head, sequence);
-    task.context = context_.data() + (row * width_ + head * kernels_.options().head_dim) * size();
-    task.context_stride = width_;
-    task.scratch = scratch_.data() + worker * kernels_.scratch_bytes();
-    reuse ? kernels_.ReuseHead(task) : kernels_.ComputeHead(task);
-  }
-
-  std::int64_t size() const {
-    return static_cast<std::int64_t>(SizeOf(kernels_.options().precision));
-  }
-  ops::HeadView Columns(std::int64_t row, int head) const {
-    return {projected_.data() + (row * 3 * width_ + head * kernels_.options().head_dim) * size(),
-            3 * width_};
-  }
-
-  ops::Attention kernels_;
-  int heads_;
-  OpTimingOptions options_;
-  std::int64_t width_ = 0;
-  Buffer projected_;  // [rows, queries | keys | values]
-  Buffer context_;
-  Buffer scratch_;
-  reuse::ScoreCache scores_;
-};
+absl::StatusOr<ops::AttentionTimer> MakeAttentionTimer(device::ThreadTeam& team,
+                                                       const OpTimingModel& model,
+                                                       const OpTimingOptions& options) {
+  const std::int64_t head_dim = model.config->head_dim();
+  return ops::AttentionTimer::Create(
+      team, {.attention = {.precision = model.precision,
+                           .score_format = model.precision,
+                           .head_dim = head_dim,
+                           .scale = 1.0f / std::sqrt(static_cast<float>(head_dim)),
+                           .max_seq_len = options.seq_len},
+             .heads = model.config->num_heads,
+             .sequences = options.batch_size});
+}
 
 absl::StatusOr<OpTime> TimeNorm(device::ThreadTeam& team, const OpTimingModel& model,
                                 const OpTimingOptions& options) {
@@ -247,7 +182,7 @@ absl::StatusOr<std::vector<OpTime>> TimeOps(
     const std::function<void(int done, int total)>& progress) {
   const device::ExecutionScope scope;
   const std::vector<LinearKind> kinds = KindsOf(*model.weights);
-  const int total = static_cast<int>(kinds.size()) + 4;
+  const int total = static_cast<int>(kinds.size()) + 6;
   std::vector<OpTime> times;
   const auto add = [&](OpTime time) {
     times.push_back(std::move(time));
@@ -257,11 +192,18 @@ absl::StatusOr<std::vector<OpTime>> TimeOps(
     REPRISE_ASSIGN_OR_RETURN(OpTime time, TimeLinear(team, kind, options));
     add(std::move(time));
   }
-  REPRISE_ASSIGN_OR_RETURN(const AttentionBench attention,
-                           AttentionBench::Create(team, model, options));
-  add(attention.Time(team, "attention", /*store=*/false, /*reuse=*/false));
-  add(attention.Time(team, "attention, scores kept", /*store=*/true, /*reuse=*/false));
-  add(attention.Time(team, "attention, scores reused", /*store=*/false, /*reuse=*/true));
+  using Work = ops::AttentionTimer::Work;
+  REPRISE_ASSIGN_OR_RETURN(const ops::AttentionTimer attention,
+                           MakeAttentionTimer(team, model, options));
+  constexpr std::pair<const char*, Work> kAttention[] = {
+      {"attention", Work::kCompute},
+      {"attention, scores kept", Work::kComputeStored},
+      {"attention, scores read", Work::kRead},
+      {"attention, queries and keys kept", Work::kComputeKept},
+      {"attention, scores recomputed", Work::kRecompute}};
+  for (const auto& [op, work] : kAttention) {
+    add(TimeAttention(team, attention, op, work, options.repetitions));
+  }
   REPRISE_ASSIGN_OR_RETURN(OpTime norm, TimeNorm(team, model, options));
   add(std::move(norm));
   return times;

@@ -1,12 +1,15 @@
 #include "engine/layers/attention_layer.h"
 
 #include <algorithm>
-#include <cstring>
 
+#include "engine/check.h"
 #include "engine/memory/buffer.h"
+#include "engine/ops/kept_projections.h"
 
 namespace reprise::engine::layers {
 namespace {
+
+using reuse::Strategy;
 
 // Query rows of one task when there are too few heads to occupy the team; a multiple of the
 // kernels' row block.
@@ -45,17 +48,27 @@ class LayerRunner {
       task.query = Projected(row, ordinal);
       task.key = Projected(row, num_computed + ordinal);
       task.bias = Bias(source, global);
-      if (slot >= 0) Keep(sequence, slot, row, task);
+      if (slot >= 0) Keep(sequence, slot, row, &task);
       context_.kernels->ComputeHead(task);
-    } else if (input_.strategies[sequence] == Strategy::kStored) {
-      task.scores = context_.scores->block(slot, sequence);
-      context_.kernels->ReuseHead(task);
-    } else {
-      task.query = {context_.projections->query(slot, row), options_.head_dim};
-      task.key = {context_.projections->key(slot, row), options_.head_dim};
-      task.bias = Bias(source, global);
-      context_.kernels->ComputeHead(task);
+      return;
     }
+    switch (input_.strategies[sequence]) {
+      case Strategy::kStored:
+        task.scores = context_.scores->block(slot, sequence);
+        return context_.kernels->ReuseHead(task);
+      case Strategy::kRecompute:
+        ops::TakeProjections(*context_.projections, slot, row, &task);
+        task.scores = context_.projections->row_statistics(slot, row);
+        task.bias = Bias(source, global);
+        return context_.kernels->RecomputeHead(task);
+      case Strategy::kFused:
+        ops::TakeProjections(*context_.projections, slot, row, &task);
+        task.bias = Bias(source, global);
+        return context_.kernels->ComputeHead(task);
+      case Strategy::kNone:
+        break;
+    }
+    REPRISE_CHECK(false);  // a head that reuses, in a group that does not
   }
 
  private:
@@ -91,20 +104,12 @@ class LayerRunner {
 
   // Arranges that later layers find what they need of this head: its scores, or its queries and
   // keys.
-  void Keep(std::int64_t sequence, int slot, std::int64_t row, ops::AttentionTask& task) const {
+  void Keep(std::int64_t sequence, int slot, std::int64_t row, ops::AttentionTask* task) const {
     if (input_.strategies[sequence] == Strategy::kStored) {
-      task.scores = context_.scores->block(slot, sequence);
-      return;
+      task->scores = context_.scores->block(slot, sequence);
+    } else {
+      ops::KeepProjections(*context_.projections, slot, row, task);
     }
-    const std::int64_t bytes = context_.projections->row_bytes();
-    for (std::int64_t r = task.first_row; r < task.first_row + task.rows; ++r) {
-      std::memcpy(context_.projections->query(slot, row + r), RowOf(task.query, r), bytes);
-      std::memcpy(context_.projections->key(slot, row + r), RowOf(task.key, r), bytes);
-    }
-  }
-
-  const std::byte* RowOf(const ops::HeadView& view, std::int64_t row) const {
-    return static_cast<const std::byte*>(view.data) + row * view.row_stride * element_size();
   }
 
   const AttentionContext& context_;

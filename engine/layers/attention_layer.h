@@ -14,6 +14,7 @@
 #include "engine/reuse/projection_cache.h"
 #include "engine/reuse/reuse_plan.h"
 #include "engine/reuse/score_cache.h"
+#include "engine/reuse/strategy.h"
 
 namespace reprise::engine::layers {
 
@@ -25,16 +26,17 @@ struct AttentionContext {
       relative_bias;                       // [num_layers], entries may be empty vectors or null
   std::int64_t relative_max_distance = 0;  // 0: no relative bias
   const reuse::ScoreCache* scores = nullptr;
-  const reuse::ProjectionCache* projections = nullptr;  // null unless some sequence may be kFused
-  std::byte* scratch = nullptr;                         // kernels->scratch_bytes() per worker
+  const reuse::ProjectionCache* projections =
+      nullptr;                   // null unless some sequence may be kRecompute or kFused
+  std::byte* scratch = nullptr;  // kernels->scratch_bytes() per worker
 };
 
 struct AttentionInput {
   int layer = 0;
   const RaggedBatch* batch = nullptr;
   MicroBatch micro;
-  std::span<const Strategy> strategies;  // [micro.sequences]
-  const std::byte* projected = nullptr;  // input projection of the micro-batch's rows
+  std::span<const reuse::Strategy> strategies;  // [micro.sequences]
+  const std::byte* projected = nullptr;         // input projection of the micro-batch's rows
   ops::PanelLayout projected_layout;
   std::byte* context = nullptr;  // [micro.rows, hidden_size], dense
 };

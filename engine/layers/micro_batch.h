@@ -9,9 +9,6 @@
 
 namespace reprise::engine::layers {
 
-// How the reuse heads of one sequence get their scores in one reuse group.
-enum class Strategy { kNone, kStored, kFused };  // kNone: the group has no reuse head
-
 struct MicroBatch {
   std::int64_t first_sequence = 0;  // of the ragged batch
   std::int64_t sequences = 0;

@@ -9,10 +9,13 @@
 #include "absl/strings/str_cat.h"
 #include "engine/check.h"
 #include "engine/layers/attention_layer.h"
+#include "engine/layers/head_calibration.h"
 #include "engine/memory/arena_plan.h"
 
 namespace reprise::engine::layers {
 namespace {
+
+using reuse::Strategy;
 
 // Rows that a micro-batch is filled up to: enough for full speed of the matrix products, few enough
 // that its activations stay in L2/L3.
@@ -54,6 +57,9 @@ struct TransformerStack::State {
   reuse::ScoreCache scores;
   std::optional<reuse::ProjectionCache> projections;
   std::vector<const std::vector<float>*> relative_bias;
+  std::vector<reuse::GroupHeads> group_heads;  // of each of the plan's groups
+  // What strategies are chosen by; null when one alone is allowed, or nothing is reused.
+  std::shared_ptr<const reuse::HeadTimesByLength> head_times;
 
   memory::Buffer hidden;
   memory::Buffer operand;  // empty when the operand is the residual stream itself
@@ -66,12 +72,14 @@ struct TransformerStack::State {
   std::vector<std::int64_t> stored_lens;  // what the score cache lays out; capacity fixed
 
   absl::Status Allocate();
+  absl::Status AllocateScores();
   std::int64_t StoredBytes(std::int64_t seq_len) const;
-  Strategy StrategyFor(std::int64_t seq_len) const;
-  bool GroupReuses(const reuse::LayerRange& group) const;
-  void RunGroup(const RaggedBatch& batch, const reuse::LayerRange& group, PhaseClock& clock,
+  bool Fits(std::int64_t seq_len) const { return StoredBytes(seq_len) <= scores.capacity_bytes(); }
+  Strategy StrategyFor(std::size_t group, std::int64_t seq_len) const;
+  bool SomeRebuild() const;
+  void RunGroup(const RaggedBatch& batch, std::size_t group, PhaseClock& clock,
                 ExecutionReport* report);
-  void ChooseStrategies(const RaggedBatch& batch, const MicroBatch& micro, bool reuses,
+  void ChooseStrategies(const RaggedBatch& batch, const MicroBatch& micro, std::size_t group,
                         ExecutionReport* report);
   void RunLayer(int layer, const RaggedBatch& batch, const MicroBatch& micro, PhaseClock& clock,
                 ExecutionReport* report);
@@ -118,24 +126,7 @@ absl::Status TransformerStack::State::Allocate() {
                                         .scale = 1.0f / std::sqrt(static_cast<float>(head_dim)),
                                         .max_seq_len = options.max_seq_len});
 
-  const int slots = plan.num_score_slots();
-  if (slots > 0 && options.allow_stored) {
-    const std::int64_t wanted = LargestScoreBytes(slots, options.score_format, options.max_seq_len);
-    REPRISE_ASSIGN_OR_RETURN(
-        scores,
-        reuse::ScoreCache::Create({.num_slots = slots,
-                                   .format = options.score_format,
-                                   .capacity_bytes = std::min(wanted, options.score_cache_bytes),
-                                   .max_sequences = options.max_sequences}));
-  }
-  const bool some_fused = StrategyFor(options.max_seq_len) == Strategy::kFused;
-  if (slots > 0 && options.allow_fused && some_fused) {
-    REPRISE_ASSIGN_OR_RETURN(projections,
-                             reuse::ProjectionCache::Create({.num_slots = slots,
-                                                             .max_rows = micro_rows,
-                                                             .head_dim = head_dim,
-                                                             .precision = model.precision}));
-  }
+  REPRISE_RETURN_IF_ERROR(AllocateScores());
 
   std::vector<memory::Lifetime> lifetimes(kNumBuffers);
   lifetimes[kContext] = {
@@ -186,6 +177,38 @@ absl::Status TransformerStack::State::Allocate() {
   return absl::OkStatus();
 }
 
+// What reuse needs: the score cache, the cache of queries and keys, the times to choose by.
+absl::Status TransformerStack::State::AllocateScores() {
+  const reuse::ReusePlan& plan = *model.plan;
+  for (const reuse::LayerRange& group : plan.groups()) {
+    group_heads.push_back(reuse::CountHeads(plan, group));
+  }
+  const int slots = plan.num_score_slots();
+  if (slots == 0) return absl::OkStatus();
+  if (options.allowed.stored) {
+    const std::int64_t wanted = LargestScoreBytes(slots, options.score_format, options.max_seq_len);
+    REPRISE_ASSIGN_OR_RETURN(
+        scores,
+        reuse::ScoreCache::Create({.num_slots = slots,
+                                   .format = options.score_format,
+                                   .capacity_bytes = std::min(wanted, options.score_cache_bytes),
+                                   .max_sequences = options.max_sequences}));
+  }
+  if (options.allowed.stored + options.allowed.recompute + options.allowed.fused > 1) {
+    REPRISE_ASSIGN_OR_RETURN(
+        head_times, CalibratedHeadTimes(*team, kernels->options(), plan.num_heads(),
+                                        {options.max_seq_len, std::max(scores.capacity_bytes(),
+                                                                       kMicroBatchScoreBytes)}));
+  }
+  if (!SomeRebuild()) return absl::OkStatus();
+  REPRISE_ASSIGN_OR_RETURN(projections,
+                           reuse::ProjectionCache::Create({.num_slots = slots,
+                                                           .max_rows = micro_rows,
+                                                           .head_dim = kernels->options().head_dim,
+                                                           .precision = model.precision}));
+  return absl::OkStatus();
+}
+
 MatrixView<float> TransformerStack::hidden(std::int64_t rows) const {
   return state_->hidden_rows(0, rows);
 }
@@ -204,16 +227,26 @@ std::int64_t TransformerStack::State::StoredBytes(std::int64_t seq_len) const {
 }
 
 // Depends on the sequence's own length alone, so that its numbers do not depend on its company.
-Strategy TransformerStack::State::StrategyFor(std::int64_t seq_len) const {
-  const bool fits = options.allow_stored && StoredBytes(seq_len) <= scores.capacity_bytes();
-  return fits ? Strategy::kStored : Strategy::kFused;
+// kNone also when no allowed strategy is left.
+Strategy TransformerStack::State::StrategyFor(std::size_t group, std::int64_t seq_len) const {
+  const reuse::GroupHeads& heads = group_heads[group];
+  if (heads.reused == 0) return Strategy::kNone;
+  reuse::AllowedStrategies allowed = options.allowed;
+  allowed.stored = allowed.stored && Fits(seq_len);
+  if (head_times != nullptr) {
+    return reuse::CheapestStrategy(heads, reuse::TimesAt(*head_times, seq_len), allowed);
+  }
+  if (allowed.stored) return Strategy::kStored;
+  if (allowed.recompute) return Strategy::kRecompute;
+  return allowed.fused ? Strategy::kFused : Strategy::kNone;
 }
 
-bool TransformerStack::State::GroupReuses(const reuse::LayerRange& group) const {
-  for (int layer = group.first; layer <= group.last; ++layer) {
-    if (model.plan->has_attention(layer) &&
-        static_cast<int>(model.plan->computed_heads(layer).size()) < model.plan->num_heads()) {
-      return true;
+// Whether some sequence may have its scores rebuilt.
+bool TransformerStack::State::SomeRebuild() const {
+  for (std::size_t group = 0; group < group_heads.size(); ++group) {
+    for (std::int64_t n = 1; n <= options.max_seq_len; ++n) {
+      const Strategy strategy = StrategyFor(group, n);
+      if (strategy == Strategy::kRecompute || strategy == Strategy::kFused) return true;
     }
   }
   return false;
@@ -221,14 +254,17 @@ bool TransformerStack::State::GroupReuses(const reuse::LayerRange& group) const 
 
 absl::Status TransformerStack::CheckScores(const RaggedBatch& batch) const {
   const State& s = *state_;
-  if (s.options.allow_fused || s.model.plan->num_score_slots() == 0) return absl::OkStatus();
+  const reuse::AllowedStrategies& allowed = s.options.allowed;
+  if (allowed.recompute || allowed.fused || s.model.plan->num_score_slots() == 0) {
+    return absl::OkStatus();
+  }
   for (std::int64_t sequence = 0; sequence < batch.batch_size(); ++sequence) {
     const std::int64_t n = batch.seq_len(sequence);
-    if (s.StrategyFor(n) == Strategy::kStored) continue;
+    if (s.Fits(n)) continue;
     return absl::ResourceExhaustedError(
         absl::StrCat("the scores of a sequence of ", n, " tokens take ", s.StoredBytes(n),
                      " bytes and the score cache has ", s.scores.capacity_bytes(),
-                     "; raise the score cache or allow strategy fused"));
+                     "; raise the score cache or allow another strategy"));
   }
   return absl::OkStatus();
 }
@@ -250,7 +286,7 @@ void TransformerStack::Run(const RaggedBatch& batch, const LayerNorm& embedding_
   }
   clock.EndOf(Phase::kEmbedding);
 
-  for (const reuse::LayerRange& group : s.model.plan->groups()) {
+  for (std::size_t group = 0; group < s.group_heads.size(); ++group) {
     s.RunGroup(batch, group, clock, report);
   }
   if (s.model.final_norm != nullptr) {
@@ -262,19 +298,19 @@ void TransformerStack::Run(const RaggedBatch& batch, const LayerNorm& embedding_
   report->score_cache_peak_bytes = s.scores.peak_bytes();
 }
 
-void TransformerStack::State::RunGroup(const RaggedBatch& batch, const reuse::LayerRange& group,
+void TransformerStack::State::RunGroup(const RaggedBatch& batch, std::size_t group,
                                        PhaseClock& clock, ExecutionReport* report) {
-  const bool reuses = GroupReuses(group);
+  const reuse::LayerRange& range = model.plan->groups()[group];
   const auto score_bytes = [&](std::int64_t seq_len) {
-    return reuses && StrategyFor(seq_len) == Strategy::kStored ? StoredBytes(seq_len)
-                                                               : std::int64_t{0};
+    return StrategyFor(group, seq_len) == Strategy::kStored ? StoredBytes(seq_len)
+                                                            : std::int64_t{0};
   };
   const MicroBatchLimits limits = {kMicroBatchRows,
                                    std::min(kMicroBatchScoreBytes, scores.capacity_bytes())};
   for (std::int64_t sequence = 0; sequence < batch.batch_size();) {
     const MicroBatch micro = TakeMicroBatch(batch, sequence, limits, score_bytes);
-    ChooseStrategies(batch, micro, reuses, report);
-    for (int layer = group.first; layer <= group.last; ++layer) {
+    ChooseStrategies(batch, micro, group, report);
+    for (int layer = range.first; layer <= range.last; ++layer) {
       RunLayer(layer, batch, micro, clock, report);
     }
     sequence += micro.sequences;
@@ -282,18 +318,19 @@ void TransformerStack::State::RunGroup(const RaggedBatch& batch, const reuse::La
 }
 
 void TransformerStack::State::ChooseStrategies(const RaggedBatch& batch, const MicroBatch& micro,
-                                               bool reuses, ExecutionReport* report) {
+                                               std::size_t group, ExecutionReport* report) {
   strategies.clear();
   stored_lens.clear();
   for (std::int64_t s = 0; s < micro.sequences; ++s) {
     const std::int64_t n = batch.seq_len(micro.first_sequence + s);
-    const Strategy strategy = reuses ? StrategyFor(n) : Strategy::kNone;
+    const Strategy strategy = StrategyFor(group, n);
     strategies.push_back(strategy);
     stored_lens.push_back(strategy == Strategy::kStored ? n : 0);
     report->stored_groups += strategy == Strategy::kStored;
+    report->recompute_groups += strategy == Strategy::kRecompute;
     report->fused_groups += strategy == Strategy::kFused;
   }
-  if (!reuses || !options.allow_stored) return;
+  if (group_heads[group].reused == 0 || !options.allowed.stored) return;
   const absl::Status laid_out = scores.LayOut(stored_lens);
   REPRISE_CHECK(laid_out.ok());  // the micro-batch was cut to fit
   report->score_cache_live_bytes = std::max(report->score_cache_live_bytes, scores.live_bytes());

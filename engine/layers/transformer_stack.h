@@ -20,6 +20,7 @@
 #include "engine/layers/phase_clock.h"
 #include "engine/reuse/reuse_plan.h"
 #include "engine/reuse/score_cache.h"
+#include "engine/reuse/strategy_cost.h"
 #include "engine/tensor/matrix_view.h"
 
 namespace reprise::engine::layers {
@@ -41,8 +42,10 @@ struct StackOptions {
   std::int64_t max_seq_len = 0;
   std::int64_t score_cache_bytes = 0;
   DType score_format = DType::kF32;
-  bool allow_stored = true;  // sequences whose scores fit the cache use strategy stored
-  bool allow_fused = true;   // the others use fused; when not allowed they are refused
+  // Of these, each sequence and group gets the cheapest by measured times (reuse/strategy_cost.h);
+  // stored only where the sequence's scores fit the cache. A sequence that none is left for is
+  // refused.
+  reuse::AllowedStrategies allowed;
 };
 
 // Owns the activations, the score cache and the scratch of one executor. Not thread-safe.
@@ -60,7 +63,7 @@ class TransformerStack {
   // last hidden state comes out.
   MatrixView<float> hidden(std::int64_t rows) const;
 
-  // ResourceExhausted when a sequence's scores do not fit the cache and `fused` is not allowed.
+  // ResourceExhausted when a sequence's scores do not fit the cache and only `stored` is allowed.
   // Allocates nothing.
   absl::Status CheckScores(const RaggedBatch& batch) const;
   // Normalises hidden with `embedding_norm` and runs all layers. Adds scores, strategies and phase

@@ -34,11 +34,13 @@ struct AttentionTask {
   std::int64_t seq_len = 0;
   std::int64_t first_row = 0;
   std::int64_t rows = 0;
-  HeadView query;  // ComputeHead only
-  HeadView key;    // ComputeHead only
+  HeadView query;  // not for ReuseHead
+  HeadView key;    // not for ReuseHead
   HeadView value;
-  RelativeBias bias;        // ComputeHead only
-  ScoreBlock scores;        // ComputeHead: written when probs is not null. ReuseHead: read.
+  RelativeBias bias;  // not for ReuseHead
+  // ComputeHead writes what is not null, ReuseHead reads probs and sums, RecomputeHead reads maxima
+  // and sums.
+  ScoreBlock scores;
   void* context = nullptr;  // row q of the sequence at context + q * context_stride
   std::int64_t context_stride = 0;
   std::byte* scratch = nullptr;  // scratch_bytes(), aligned to a cache line
@@ -54,14 +56,18 @@ struct AttentionOptions {
 };
 
 // The kernels for one kind of attention, chosen once. Immutable, thread-safe. Numbers depend on the
-// sequence alone: not on the split into rows, on other sequences or on threads. A ReuseHead on the
-// block that ComputeHead wrote gives the bits that ComputeHead gives on the same values.
+// sequence alone: not on the split into rows, on other sequences or on threads. A ReuseHead or
+// RecomputeHead on the block that ComputeHead wrote gives the bits that ComputeHead gives on the
+// same values.
 class Attention {
  public:
   explicit Attention(const AttentionOptions& options);
 
   void ComputeHead(const AttentionTask& task) const { compute_(options_, task); }
   void ReuseHead(const AttentionTask& task) const { reuse_(options_, task); }
+  // From the queries and keys of the head that computed, with its row maxima and sums: each score
+  // is turned into its probability while it is in a register.
+  void RecomputeHead(const AttentionTask& task) const { recompute_(options_, task); }
 
   const AttentionOptions& options() const { return options_; }
   std::int64_t scratch_bytes() const;  // per worker
@@ -74,6 +80,7 @@ class Attention {
   AttentionOptions options_;
   Kernel compute_;
   Kernel reuse_;
+  Kernel recompute_;
   std::int64_t key_step_;
 };
 

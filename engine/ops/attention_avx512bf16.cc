@@ -30,6 +30,7 @@ namespace {
 using Bf16 = std::uint16_t;  // bits of a BFloat16
 
 constexpr std::int64_t kLanes = kKeyStepAvx512Bf16;
+constexpr float kLog2E = 1.44269504f;
 
 std::int64_t Pairs(std::int64_t count) { return (count + 1) / 2; }
 std::int64_t Blocks(std::int64_t count) { return (count + kLanes - 1) / kLanes; }
@@ -136,6 +137,49 @@ void ScoreRows(const Bf16* queries, std::int64_t query_stride, const Bf16* keys,
                       out + block * kLanes, out_stride, maxima);
   }
   for (int r = 0; r < R; ++r) row_maxima[r] = _mm512_reduce_max_ps(maxima[r]);
+}
+
+// The probabilities of a tile of scores, rounded; zero for columns past the last key.
+template <std::int64_t R, int V>
+inline void StoreProbs(const Bf16* queries, std::int64_t query_stride, const Bf16* keys,
+                       std::int64_t pairs, std::int64_t keys_left, __m512 factor,
+                       const float* shifts, Bf16* out, std::int64_t out_stride) {
+  __m512 sums[R][V];
+  PairProducts<R, V>(queries, query_stride, keys, /*column_stride=*/pairs * 32, /*pair_stride=*/32,
+                     pairs, sums);
+  for (int r = 0; r < R; ++r) {
+    const __m512 shift = _mm512_set1_ps(shifts[r]);
+    for (int v = 0; v < V; ++v) {
+      const __m512 probs = Exp2(_mm512_fmsub_ps(sums[r][v], factor, shift));
+      const __mmask16 real = TailMask(keys_left - v * kLanes);
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + r * out_stride + v * kLanes),
+                          (__m256i)_mm512_cvtneps_pbh(_mm512_maskz_mov_ps(real, probs)));
+    }
+  }
+}
+
+template <std::int64_t R>
+void ProbRows(const Bf16* queries, std::int64_t query_stride, const Bf16* keys, std::int64_t n,
+              std::int64_t pairs, float scale, const float* maxima, Bf16* out,
+              std::int64_t out_stride) {
+  const float log2_scale = scale * kLog2E;
+  const __m512 factor = _mm512_set1_ps(log2_scale);
+  float shifts[R];
+  for (int r = 0; r < R; ++r) shifts[r] = maxima[r] * log2_scale;
+  const std::int64_t blocks = Blocks(n);
+  std::int64_t block = 0;
+  for (; block + 4 <= blocks; block += 4) {
+    StoreProbs<R, 4>(queries, query_stride, keys + block * pairs * 32, pairs, n - block * kLanes,
+                     factor, shifts, out + block * kLanes, out_stride);
+  }
+  for (; block + 2 <= blocks; block += 2) {
+    StoreProbs<R, 2>(queries, query_stride, keys + block * pairs * 32, pairs, n - block * kLanes,
+                     factor, shifts, out + block * kLanes, out_stride);
+  }
+  for (; block < blocks; ++block) {
+    StoreProbs<R, 1>(queries, query_stride, keys + block * pairs * 32, pairs, n - block * kLanes,
+                     factor, shifts, out + block * kLanes, out_stride);
+  }
 }
 
 template <std::int64_t R, int V>
@@ -249,9 +293,9 @@ struct Kernels {
   }
 
   static float Softmax(float* scores, std::int64_t n, float scale, float maximum, Bf16* out) {
-    constexpr float kLog2E = 1.44269504f;
-    const __m512 factor = _mm512_set1_ps(scale * kLog2E);
-    const __m512 shift = _mm512_set1_ps(maximum * (scale * kLog2E));
+    const float log2_scale = scale * kLog2E;
+    const __m512 factor = _mm512_set1_ps(log2_scale);
+    const __m512 shift = _mm512_set1_ps(maximum * log2_scale);
     __m512 sum = _mm512_setzero_ps();
     std::int64_t k = 0;
     for (; k + kLanes <= n; k += kLanes) {
@@ -268,6 +312,29 @@ struct Kernels {
                                (__m256i)_mm512_cvtneps_pbh(probs));
     }
     return _mm512_reduce_add_ps(sum);
+  }
+
+  static void Probs(const std::byte* queries, const std::byte* keys, std::int64_t rows,
+                    std::int64_t n, std::int64_t head_dim, float scale, const float* maxima,
+                    Bf16* out, std::int64_t out_stride) {
+    const auto* q = reinterpret_cast<const Bf16*>(queries);
+    const auto* k = reinterpret_cast<const Bf16*>(keys);
+    const std::int64_t pairs = Pairs(head_dim);
+    const std::int64_t stride = 2 * pairs;
+    switch (rows) {
+      case 1:
+        return ProbRows<1>(q, stride, k, n, pairs, scale, maxima, out, out_stride);
+      case 2:
+        return ProbRows<2>(q, stride, k, n, pairs, scale, maxima, out, out_stride);
+      case 3:
+        return ProbRows<3>(q, stride, k, n, pairs, scale, maxima, out, out_stride);
+      case 4:
+        return ProbRows<4>(q, stride, k, n, pairs, scale, maxima, out, out_stride);
+      case 5:
+        return ProbRows<5>(q, stride, k, n, pairs, scale, maxima, out, out_stride);
+      default:
+        return ProbRows<kBlockRows>(q, stride, k, n, pairs, scale, maxima, out, out_stride);
+    }
   }
 
   static void Context(const Bf16* probs, std::int64_t prob_stride, const std::byte* values,
@@ -303,6 +370,10 @@ void ComputeHeadAvx512Bf16(const AttentionOptions& options, const AttentionTask&
 
 void ReuseHeadAvx512Bf16(const AttentionOptions& options, const AttentionTask& task) {
   HeadRunner<Kernels>(options, task).Reuse();
+}
+
+void RecomputeHeadAvx512Bf16(const AttentionOptions& options, const AttentionTask& task) {
+  HeadRunner<Kernels>(options, task).Recompute();
 }
 
 }  // namespace reprise::engine::ops::internal

@@ -12,11 +12,13 @@ Attention::Attention(const AttentionOptions& options) : options_(options) {
   if (native) {
     compute_ = internal::ComputeHeadAvx512Bf16;
     reuse_ = internal::ReuseHeadAvx512Bf16;
+    recompute_ = internal::RecomputeHeadAvx512Bf16;
     key_step_ = internal::kKeyStepAvx512Bf16;
     return;
   }
   compute_ = internal::ComputeHeadFloat;
   reuse_ = internal::ReuseHeadFloat;
+  recompute_ = internal::RecomputeHeadFloat;
   key_step_ = internal::KeyStepFloat();
 }
 

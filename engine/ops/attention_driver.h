@@ -67,6 +67,8 @@ inline void AddRelativeBias(const RelativeBias& bias, std::int64_t row, std::int
 //     raw products, fp32, and the largest of each row
 //   Softmax(scores, n, scale, maximum, out) -> row sum
 //     unnormalised, zero up to the next even column; may overwrite the scores
+//   Probs(queries, keys, rows, n, head_dim, scale, maxima, out, out_stride)
+//     what Scores and Softmax give, with maxima known beforehand; zero up to the next key step
 //   Context(probs, prob_stride, values, factors, rows, n, head_dim, out, first_row, out_stride,
 //           spare, spare_stride)
 template <typename Kernels>
@@ -87,9 +89,27 @@ class HeadRunner {
       for (std::int64_t r = 0; r < rows; ++r) {
         Factors()[r] = SoftmaxRow(row + r, scores + r * layout_.padded_keys, maxima[r],
                                   BlockProbs(row) + r * ProbStride());
-        if (stored()) task_.scores.inverse_row_sums[row + r] = Factors()[r];
       }
-      WriteContext(row, rows);
+      Keep(row, rows, maxima);
+      WriteContext(row, rows, BlockProbs(row), ProbStride());
+    });
+  }
+
+  void Recompute() {
+    if (task_.bias.table != nullptr) {  // added in memory, so there is nothing to win
+      AttentionTask computing = task_;
+      computing.scores = {};
+      return HeadRunner(options_, computing).Compute();
+    }
+    Kernels::PackKeys(task_.key, task_.seq_len, options_.head_dim, At(layout_.keys));
+    Kernels::PackValues(task_.value, task_.seq_len, options_.head_dim, At(layout_.values));
+    auto* probs = reinterpret_cast<Prob*>(At(layout_.probs));
+    ForEachBlock([&](std::int64_t row, std::int64_t rows) {
+      Kernels::PackQueries(task_.query, row, rows, options_.head_dim, At(layout_.queries));
+      Kernels::Probs(At(layout_.queries), At(layout_.keys), rows, task_.seq_len, options_.head_dim,
+                     options_.scale, task_.scores.row_maxima + row, probs, layout_.padded_keys);
+      std::copy_n(task_.scores.inverse_row_sums + row, rows, Factors());
+      WriteContext(row, rows, probs, layout_.padded_keys);
     });
   }
 
@@ -97,7 +117,7 @@ class HeadRunner {
     Kernels::PackValues(task_.value, task_.seq_len, options_.head_dim, At(layout_.values));
     ForEachBlock([&](std::int64_t row, std::int64_t rows) {
       std::copy_n(task_.scores.inverse_row_sums + row, rows, Factors());
-      WriteContext(row, rows);
+      WriteContext(row, rows, BlockProbs(row), ProbStride());
     });
   }
 
@@ -137,10 +157,17 @@ class HeadRunner {
     return 1.0f / Kernels::Softmax(scores, task_.seq_len, scale, maximum, probs);
   }
 
-  void WriteContext(std::int64_t row, std::int64_t rows) const {
+  void Keep(std::int64_t row, std::int64_t rows, const float* maxima) const {
+    const ScoreBlock& kept = task_.scores;
+    if (kept.inverse_row_sums != nullptr) std::copy_n(Factors(), rows, kept.inverse_row_sums + row);
+    if (kept.row_maxima != nullptr) std::copy_n(maxima, rows, kept.row_maxima + row);
+  }
+
+  void WriteContext(std::int64_t row, std::int64_t rows, const Prob* probs,
+                    std::int64_t prob_stride) const {
     // The raw scores are spent by now, so their place may hold widened probabilities.
-    Kernels::Context(BlockProbs(row), ProbStride(), At(layout_.values), Factors(), rows,
-                     task_.seq_len, options_.head_dim, task_.context, row, task_.context_stride,
+    Kernels::Context(probs, prob_stride, At(layout_.values), Factors(), rows, task_.seq_len,
+                     options_.head_dim, task_.context, row, task_.context_stride,
                      reinterpret_cast<float*>(At(layout_.scores)), layout_.padded_keys);
   }
 

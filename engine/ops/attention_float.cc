@@ -31,6 +31,7 @@ using Tag = tile::FloatTag;
 using Vector = tile::FloatVector;
 
 constexpr int kVectors = tile::kTileVectors;
+constexpr float kLog2E = 1.44269504f;
 static_assert(kBlockRows == tile::kTileRows);
 
 inline float Widen(float value) { return value; }
@@ -62,6 +63,11 @@ HWY_INLINE void Products(const float* rows, std::int64_t row_stride, const float
   tile::AddProducts(rows, row_stride, columns, vector_stride, step, depth, sums);
 }
 
+// The lanes of a vector that belong to keys, of which `keys_left` are left.
+HWY_INLINE hn::Mask<Tag> FirstKeys(std::int64_t keys_left) {
+  return hn::FirstN(Tag(), static_cast<std::size_t>(std::max<std::int64_t>(0, keys_left)));
+}
+
 // `keys_left`: keys from the first column on; the maxima leave the padding after them out.
 template <int R, int V>
 HWY_INLINE void StoreScores(const float* queries, std::int64_t query_stride, const float* keys,
@@ -72,8 +78,7 @@ HWY_INLINE void StoreScores(const float* queries, std::int64_t query_stride, con
   Vector sums[R][V];
   Products<R, V>(queries, query_stride, keys, head_dim * lanes, lanes, head_dim, sums);
   for (int v = 0; v < V; ++v) {
-    const auto real = hn::FirstN(tag, static_cast<std::size_t>(std::max<std::int64_t>(
-                                          0, std::min(lanes, keys_left - v * lanes))));
+    const auto real = FirstKeys(keys_left - v * lanes);
     for (int r = 0; r < R; ++r) {
       hn::StoreU(sums[r][v], tag, out + r * out_stride + v * lanes);
       maxima[r] = hn::IfThenElse(real, hn::Max(maxima[r], sums[r][v]), maxima[r]);
@@ -155,6 +160,46 @@ HWY_INLINE Vector Exp2(Vector x) {
 HWY_INLINE void StoreProbs(Vector probs, float* out) { hn::StoreU(probs, Tag(), out); }
 HWY_INLINE void StoreProbs(Vector probs, BFloat16* out) { tile::StoreRounded(Tag(), probs, out); }
 
+// The probabilities of a tile of scores; zero for columns past the last key.
+template <int R, int V, typename P>
+HWY_INLINE void StoreTileProbs(const float* queries, std::int64_t query_stride, const float* keys,
+                               std::int64_t head_dim, std::int64_t keys_left, Vector factor,
+                               const float* shifts, P* out, std::int64_t out_stride) {
+  const Tag tag;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(tag));
+  Vector sums[R][V];
+  Products<R, V>(queries, query_stride, keys, head_dim * lanes, lanes, head_dim, sums);
+  for (int v = 0; v < V; ++v) {
+    const auto real = FirstKeys(keys_left - v * lanes);
+    for (int r = 0; r < R; ++r) {
+      const Vector exponent = hn::MulSub(sums[r][v], factor, hn::Set(tag, shifts[r]));
+      StoreProbs(hn::IfThenElseZero(real, Exp2(exponent)), out + r * out_stride + v * lanes);
+    }
+  }
+}
+
+template <int R, typename P>
+void ProbRows(const float* queries, std::int64_t query_stride, const float* keys, std::int64_t n,
+              std::int64_t head_dim, float scale, const float* maxima, P* out,
+              std::int64_t out_stride) {
+  const Tag tag;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(tag));
+  const float log2_scale = scale * kLog2E;
+  const Vector factor = hn::Set(tag, log2_scale);
+  float shifts[R];
+  for (int r = 0; r < R; ++r) shifts[r] = maxima[r] * log2_scale;
+  const std::int64_t blocks = (n + lanes - 1) / lanes;
+  std::int64_t block = 0;
+  for (; block + kVectors <= blocks; block += kVectors) {
+    StoreTileProbs<R, kVectors>(queries, query_stride, keys + block * head_dim * lanes, head_dim,
+                                n - block * lanes, factor, shifts, out + block * lanes, out_stride);
+  }
+  for (; block < blocks; ++block) {
+    StoreTileProbs<R, 1>(queries, query_stride, keys + block * head_dim * lanes, head_dim,
+                         n - block * lanes, factor, shifts, out + block * lanes, out_stride);
+  }
+}
+
 // T: type of queries, keys, values and context. P: type of stored scores.
 template <typename T, typename P>
 struct Kernels {
@@ -212,7 +257,7 @@ struct Kernels {
     const Tag tag;
     const auto lanes = static_cast<std::int64_t>(hn::Lanes(tag));
     // One rounded factor for all scores of the row and their maximum: its error cancels out.
-    const float log2_scale = scale * 1.44269504f;
+    const float log2_scale = scale * kLog2E;
     const Vector factor = hn::Set(tag, log2_scale);
     const Vector shift = hn::Set(tag, maximum * log2_scale);  // scale > 0 keeps the order
     Vector sum = hn::Zero(tag);
@@ -232,6 +277,20 @@ struct Kernels {
     }
     if (n % 2 != 0) out[n] = P{};
     return hn::GetLane(hn::SumOfLanes(tag, sum));
+  }
+
+  static void Probs(const std::byte* queries, const std::byte* keys, std::int64_t rows,
+                    std::int64_t n, std::int64_t head_dim, float scale, const float* maxima, P* out,
+                    std::int64_t out_stride) {
+    const auto* q = reinterpret_cast<const float*>(queries);
+    const auto* k = reinterpret_cast<const float*>(keys);
+    if (rows == kBlockRows) {
+      return ProbRows<kBlockRows>(q, head_dim, k, n, head_dim, scale, maxima, out, out_stride);
+    }
+    for (std::int64_t r = 0; r < rows; ++r) {
+      ProbRows<1>(q + r * head_dim, head_dim, k, n, head_dim, scale, maxima + r,
+                  out + r * out_stride, out_stride);
+    }
   }
 
   static void Context(const P* probs, std::int64_t prob_stride, const std::byte* values,
@@ -288,6 +347,10 @@ void ReuseHead(const AttentionOptions& options, const AttentionTask& task) {
   WithKernels(options, task, [](auto runner) { runner.Reuse(); });
 }
 
+void RecomputeHead(const AttentionOptions& options, const AttentionTask& task) {
+  WithKernels(options, task, [](auto runner) { runner.Recompute(); });
+}
+
 }  // namespace HWY_NAMESPACE
 }  // namespace reprise::engine::ops::internal
 HWY_AFTER_NAMESPACE();
@@ -297,6 +360,7 @@ namespace reprise::engine::ops::internal {
 
 HWY_EXPORT(ComputeHead);
 HWY_EXPORT(ReuseHead);
+HWY_EXPORT(RecomputeHead);
 HWY_EXPORT(KeyStep);
 
 void ComputeHeadFloat(const AttentionOptions& options, const AttentionTask& task) {
@@ -305,6 +369,10 @@ void ComputeHeadFloat(const AttentionOptions& options, const AttentionTask& task
 
 void ReuseHeadFloat(const AttentionOptions& options, const AttentionTask& task) {
   HWY_DYNAMIC_DISPATCH(ReuseHead)(options, task);
+}
+
+void RecomputeHeadFloat(const AttentionOptions& options, const AttentionTask& task) {
+  HWY_DYNAMIC_DISPATCH(RecomputeHead)(options, task);
 }
 
 std::int64_t KeyStepFloat() { return HWY_DYNAMIC_DISPATCH(KeyStep)(); }

@@ -9,6 +9,7 @@ namespace reprise::engine::ops::internal {
 // widened on the way.
 void ComputeHeadFloat(const AttentionOptions& options, const AttentionTask& task);
 void ReuseHeadFloat(const AttentionOptions& options, const AttentionTask& task);
+void RecomputeHeadFloat(const AttentionOptions& options, const AttentionTask& task);
 
 std::int64_t KeyStepFloat();  // lanes of a vector on the active instruction set
 
@@ -16,6 +17,7 @@ std::int64_t KeyStepFloat();  // lanes of a vector on the active instruction set
 // kBF16. Requires: ActiveCpuIsa() >= kAvx512Bf16.
 void ComputeHeadAvx512Bf16(const AttentionOptions& options, const AttentionTask& task);
 void ReuseHeadAvx512Bf16(const AttentionOptions& options, const AttentionTask& task);
+void RecomputeHeadAvx512Bf16(const AttentionOptions& options, const AttentionTask& task);
 inline constexpr std::int64_t kKeyStepAvx512Bf16 = 16;
 
 }  // namespace reprise::engine::ops::internal

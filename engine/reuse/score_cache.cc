@@ -61,8 +61,10 @@ ScoreBlock ScoreCache::block(int slot, std::int64_t sequence) const {
   const Placement& placement = placements_[sequence];
   std::byte* start =
       buffer_.data() + placement.offset + slot * SlotBytes(placement.seq_len, options_.format);
-  return {start, reinterpret_cast<float*>(start + ProbsBytes(placement.seq_len, options_.format)),
-          RowStride(placement.seq_len)};
+  return {.probs = start,
+          .inverse_row_sums =
+              reinterpret_cast<float*>(start + ProbsBytes(placement.seq_len, options_.format)),
+          .row_stride = RowStride(placement.seq_len)};
 }
 
 }  // namespace reprise::engine::reuse

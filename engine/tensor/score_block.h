@@ -1,5 +1,5 @@
-// Stored attention scores of one head and one sequence, as one room writes them and others read
-// them.
+// What is kept of one head's attention scores over one sequence, as one room writes it and others
+// read it.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +13,10 @@ struct ScoreBlock {
   void* probs = nullptr;  // [seq_len, row_stride] of the cache's format; columns from seq_len up to
                           // the next even one are 0
   float* inverse_row_sums = nullptr;  // [seq_len]
-  std::int64_t row_stride = 0;        // elements, >= seq_len rounded up to 2
+  // [seq_len]; the largest product of each query with a key, before scaling and bias. With them and
+  // the sums, probs can be rebuilt from queries and keys score by score. Null: not kept.
+  float* row_maxima = nullptr;
+  std::int64_t row_stride = 0;  // elements, >= seq_len rounded up to 2
 };
 
 }  // namespace reprise::engine

@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "engine/check.h"
 #include "engine/device/cpu/isa.h"
+#include "engine/layers/head_calibration_json.h"
 #include "nlohmann/json.hpp"
 #include "server/commands/bench_models.h"
 #include "server/commands/bench_ops.h"
@@ -35,6 +36,8 @@ struct BenchOptions {
   bool ops = false;
   std::string json_file;
   std::string outputs_file;
+  std::string calibration_file;  // to use
+  std::string calibrate_file;    // to write
 };
 
 // What was measured, beside the machine that it was measured on.
@@ -90,9 +93,38 @@ absl::StatusOr<nlohmann::ordered_json> MeasureOps(const std::vector<BenchModel>&
   return ToJson(report);
 }
 
+// Measures the heads of every model, as its executor does when nothing is known of them.
+absl::Status Calibrate(const std::vector<BenchModel>& models, const BenchOptions& options) {
+  for (const BenchModel& model : models) {
+    engine::ExecutorOptions executor;
+    executor.threads = options.timing.threads;
+    executor.pin_threads = options.timing.pin_threads;
+    executor.max_batch_tokens = model.model->config().max_position_embeddings;
+    executor.max_batch_sequences = 1;
+    executor.score_cache_bytes = options.timing.score_cache_bytes;
+    executor.score_format = options.timing.score_format;
+    REPRISE_RETURN_IF_ERROR(engine::Executor::Create(model.model, executor).status());
+  }
+  const std::vector<engine::layers::HeadCalibration> known = engine::layers::KnownCalibrations();
+  if (known.empty()) {
+    return absl::InvalidArgumentError(
+        "nothing to calibrate: none of the plans reuses a head; name one with --plan, such as "
+        "12x6");
+  }
+  REPRISE_RETURN_IF_ERROR(engine::layers::WriteCalibration(known, options.calibrate_file));
+  std::printf("Wrote the times of %zu kinds of heads, %d threads, to %s.\n", known.size(),
+              options.timing.threads, options.calibrate_file.c_str());
+  return absl::OkStatus();
+}
+
 absl::Status Measure(const BenchOptions& options) {
   if (options.cpu_isa.has_value()) {
     REPRISE_RETURN_IF_ERROR(engine::device::LimitCpuIsa(*options.cpu_isa));
+  }
+  if (!options.calibration_file.empty()) {
+    REPRISE_ASSIGN_OR_RETURN(const auto calibrations,
+                             engine::layers::ReadCalibration(options.calibration_file));
+    engine::layers::UseCalibration(calibrations);
   }
   const Machine machine = DescribeMachine();
   std::printf("%s\n", ToText(machine).c_str());
@@ -103,6 +135,7 @@ absl::Status Measure(const BenchOptions& options) {
       LoadBenchModels(options.models, [&](int done, int total) { loading.Show(done, total); }));
   loading.Clear();
 
+  if (!options.calibrate_file.empty()) return Calibrate(models, options);
   if (!options.outputs_file.empty()) {
     REPRISE_RETURN_IF_ERROR(SaveOutputs(models, options.timing, options.outputs_file));
   }
@@ -186,7 +219,7 @@ void AddTimingFlags(CLI::App& command, BenchTimingOptions* options) {
       ->excludes("--seq-len")
       ->excludes("--lengths");
   config::AddParsedList(command, "--strategy", &options->strategies, repository::ParseStrategy,
-                        "auto|stored|fused,...", "auto",
+                        "auto|stored|recompute|fused,...", "auto",
                         "How reuse heads get their scores, one row for each");
   config::AddParsedOption(command, "--score-format", &options->score_format,
                           repository::ParseScoreFormat, "auto|fp32|bf16", "auto",
@@ -220,7 +253,18 @@ void AddBenchCommand(CLI::App& app, int* exit_status) {
   config::AddParsedOption(*command, "--cpu-isa", &options->cpu_isa, engine::device::ParseCpuIsa,
                           "sse4|avx2|avx512|avx512_bf16|amx", "the best there is",
                           "Newest instruction set to use");
+  command
+      ->add_option(
+          "--calibration", options->calibration_file,
+          "Choose strategies by the times in this file of --calibrate instead of measuring")
+      ->type_name("FILE");
   command->option_defaults()->group("What to tell");
+  command
+      ->add_option("--calibrate", options->calibrate_file,
+                   "Only time the attention heads of the models, with --threads, and write what "
+                   "strategy auto chooses by to this file")
+      ->type_name("FILE")
+      ->excludes("--calibration");
   command->add_flag("--phases", options->phases, "Print where the time goes as well");
   command->add_flag("--ops", options->ops,
                     "Time the kernels one by one instead, beside what the machine can do");

@@ -81,6 +81,7 @@ nlohmann::ordered_json ToJson(const BenchRow& row) {
           {"score_cache_capacity_bytes", report.score_cache_capacity_bytes},
           {"score_cache_peak_bytes", report.score_cache_peak_bytes},
           {"stored_groups", report.stored_groups},
+          {"recompute_groups", report.recompute_groups},
           {"fused_groups", report.fused_groups}};
 }
 

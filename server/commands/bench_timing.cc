@@ -170,7 +170,10 @@ absl::StatusOr<std::vector<BenchRow>> TimeModels(
     REPRISE_ASSIGN_OR_RETURN(std::vector<Contender> contenders,
                              MakeContenders(models, options, batch));
     for (int round = 0; round < rounds; ++round) {
-      for (Contender& contender : contenders) {
+      // Another one begins each round: who follows whom, and so whose data is still in the caches,
+      // should favour nobody.
+      for (std::size_t i = 0; i < contenders.size(); ++i) {
+        Contender& contender = contenders[(i + round) % contenders.size()];
         REPRISE_RETURN_IF_ERROR(contender.Run(batch.view(), round >= options.warmup));
       }
       progress(++done, total);

@@ -13,6 +13,7 @@
 #include "CLI/CLI.hpp"
 #include "engine/check.h"
 #include "engine/device/cpu/isa.h"
+#include "engine/layers/head_calibration_json.h"
 #include "server/commands/exit_status.h"
 #include "server/commands/stop_signals.h"
 #include "server/config/build_info.h"
@@ -277,6 +278,11 @@ ExitStatus Serve(const ServerOptions& options) {
     if (absl::Status limited = engine::device::LimitCpuIsa(*options.cpu_isa); !limited.ok()) {
       return Refuse(limited);
     }
+  }
+  if (!options.calibration_file.empty()) {
+    const auto calibrations = engine::layers::ReadCalibration(options.calibration_file);
+    if (!calibrations.ok()) return Refuse(calibrations.status());
+    engine::layers::UseCalibration(*calibrations);
   }
   auto models = repository::ModelsAtStart(options.core, options.repository);
   if (!models.ok()) return Refuse(models.status());

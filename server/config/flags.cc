@@ -77,10 +77,12 @@ void AddModelFlags(CLI::App& app, repository::ModelServingOptions* options) {
       app, "--precision", &options->precision, repository::ParsePrecision, "auto|fp32|bf16", "auto",
       "Arithmetic of matrix products; auto: bf16 where the processor multiplies bf16 in "
       "hardware");
-  AddParsedOption(app, "--strategy", &options->strategy, repository::ParseStrategy,
-                  "auto|stored|fused", "auto",
-                  "How reuse heads get their scores; auto: stored where a sequence's fit the score "
-                  "cache, else fused");
+  AddParsedOption(
+      app, "--strategy", &options->strategy, repository::ParseStrategy,
+      "auto|stored|recompute|fused", "auto",
+      "How reuse heads get their scores: kept and read, rebuilt from kept queries, keys and "
+      "row statistics, or from kept queries and keys alone; auto: what costs least by "
+      "measured times, for each reuse group and length");
   AddParsedOption(app, "--score-format", &options->score_format, repository::ParseScoreFormat,
                   "auto|fp32|bf16", "auto", "How stored scores are kept; auto: as the precision");
   AddBytes(app, "--score-cache-bytes", &options->score_cache_bytes,
@@ -242,6 +244,11 @@ void AddProcessFlags(CLI::App& app, ServerOptions* options) {
   AddParsedOption(app, "--cpu-isa", &options->cpu_isa, engine::device::ParseCpuIsa,
                   "sse4|avx2|avx512|avx512_bf16|amx", "the best there is",
                   "Newest instruction set to use");
+  app.add_option(
+         "--calibration", options->calibration_file,
+         "Choose strategies by the times in this file of 'reprise bench --calibrate' instead "
+         "of measuring at load, so that every replica chooses alike; default: measured")
+      ->type_name("FILE");
   AddDuration(app, "--lame-duck-secs", &options->shutdown.lame_duck, "S", 3600,
               "Seconds after SIGTERM in which everything is still served but health says no, so "
               "that load balancers turn away first; SIGINT skips it");

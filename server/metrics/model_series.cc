@@ -100,6 +100,7 @@ ModelSeries::ModelSeries(MetricsRegistry& registry, std::string model, std::stri
       batch_token_padding_(series_.Histogram(catalogue::kBatchPaddingRatio, With("tokens"))),
       batch_score_padding_(series_.Histogram(catalogue::kBatchPaddingRatio, With("scores"))),
       strategy_stored_(series_.Counter(catalogue::kStrategyTotal, With("stored"))),
+      strategy_recompute_(series_.Counter(catalogue::kStrategyTotal, With("recompute"))),
       strategy_fused_(series_.Counter(catalogue::kStrategyTotal, With("fused"))),
       multiply_adds_computed_(series_.Counter(catalogue::kMultiplyAddsTotal, With("computed"))),
       multiply_adds_avoided_(series_.Counter(catalogue::kMultiplyAddsTotal, With("avoided"))),
@@ -153,6 +154,7 @@ void ModelSeries::Batch(const BatchOutcome& outcome) {
 void ModelSeries::Report(const engine::ExecutionReport& report) {
   CountWork(report);
   strategy_stored_.Increment(static_cast<double>(report.stored_groups));
+  strategy_recompute_.Increment(static_cast<double>(report.recompute_groups));
   strategy_fused_.Increment(static_cast<double>(report.fused_groups));
   multiply_adds_computed_.Increment(static_cast<double>(report.multiply_adds));
   multiply_adds_avoided_.Increment(Avoided(report.multiply_adds_exact, report.multiply_adds));

@@ -72,6 +72,7 @@ class ModelSeries {
   prometheus::Histogram& batch_token_padding_;
   prometheus::Histogram& batch_score_padding_;
   prometheus::Counter& strategy_stored_;
+  prometheus::Counter& strategy_recompute_;
   prometheus::Counter& strategy_fused_;
   prometheus::Counter& multiply_adds_computed_;
   prometheus::Counter& multiply_adds_avoided_;

@@ -18,9 +18,10 @@ using Names = std::array<std::pair<std::string_view, Value>, kSize>;
 constexpr Names<engine::Precision, 3> kPrecisions = {{{"auto", engine::Precision::kAuto},
                                                       {"fp32", engine::Precision::kF32},
                                                       {"bf16", engine::Precision::kBF16}}};
-constexpr Names<engine::ReuseStrategy, 3> kStrategies = {
+constexpr Names<engine::ReuseStrategy, 4> kStrategies = {
     {{"auto", engine::ReuseStrategy::kAuto},
      {"stored", engine::ReuseStrategy::kStored},
+     {"recompute", engine::ReuseStrategy::kRecompute},
      {"fused", engine::ReuseStrategy::kFused}}};
 constexpr Names<engine::ScoreFormat, 3> kScoreFormats = {{{"auto", engine::ScoreFormat::kAuto},
                                                           {"fp32", engine::ScoreFormat::kF32},

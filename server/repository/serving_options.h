@@ -25,7 +25,7 @@ struct VersionChoice {
 struct ModelServingOptions {
   // Arithmetic of the matrix products. auto: bf16 where the CPU multiplies bf16 in hardware.
   engine::Precision precision = engine::Precision::kAuto;
-  // How reuse heads get their scores. auto: stored where they fit the score cache, else fused.
+  // How reuse heads get their scores. auto: what costs least by measured times.
   engine::ReuseStrategy strategy = engine::ReuseStrategy::kAuto;
   // How stored scores are kept. auto: as the precision.
   engine::ScoreFormat score_format = engine::ScoreFormat::kAuto;
@@ -57,7 +57,7 @@ absl::Status Validate(const ModelServingOptions& options);
 
 // For flags and model.json alike. InvalidArgument lists the values that exist.
 absl::StatusOr<engine::Precision> ParsePrecision(std::string_view text);      // auto fp32 bf16
-absl::StatusOr<engine::ReuseStrategy> ParseStrategy(std::string_view text);   // auto stored fused
+absl::StatusOr<engine::ReuseStrategy> ParseStrategy(std::string_view text);   // auto stored recompute fused
 absl::StatusOr<engine::ScoreFormat> ParseScoreFormat(std::string_view text);  // auto fp32 bf16
 std::string_view Name(engine::ReuseStrategy strategy);
 

@@ -150,18 +150,19 @@ TEST_P(ExecutorAllocationTest, SmallAllocationsDoNotGrowWithTheBatch) {
   EXPECT_EQ(many.largest, few.largest);
 }
 
+std::string NameOfCase(const ::testing::TestParamInfo<Case>& info) {
+  const char* const strategies[] = {"Auto", "Stored", "Recompute", "Fused"};
+  return std::string(info.param.precision == Precision::kF32 ? "Fp32" : "Bf16") +
+         strategies[static_cast<int>(info.param.strategy)] + std::to_string(info.param.threads);
+}
 INSTANTIATE_TEST_SUITE_P(All, ExecutorAllocationTest,
                          ::testing::Values(Case{Precision::kF32, ReuseStrategy::kStored, 1},
                                            Case{Precision::kF32, ReuseStrategy::kFused, 2},
+                                           Case{Precision::kF32, ReuseStrategy::kRecompute, 1},
+                                           Case{Precision::kBF16, ReuseStrategy::kAuto, 1},
                                            Case{Precision::kBF16, ReuseStrategy::kStored, 2},
                                            Case{Precision::kBF16, ReuseStrategy::kFused, 1}),
-                         [](const auto& info) {
-                           return std::string(info.param.precision == Precision::kF32 ? "Fp32"
-                                                                                      : "Bf16") +
-                                  (info.param.strategy == ReuseStrategy::kStored ? "Stored"
-                                                                                 : "Fused") +
-                                  std::to_string(info.param.threads);
-                         });
+                         NameOfCase);
 
 }  // namespace
 }  // namespace reprise::engine

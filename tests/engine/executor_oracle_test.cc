@@ -34,7 +34,8 @@ TEST_P(ExecutorReuseOracleTest, AgreesWithTheAuthorsLayers) {
   const std::vector<reference::ReuseOracleText> texts = reference::ReadReuseOracle(GetParam());
   std::vector<reference::Sequence> batch;
   for (const reference::ReuseOracleText& text : texts) batch.push_back(text.sequence);
-  for (ReuseStrategy strategy : {ReuseStrategy::kStored, ReuseStrategy::kFused}) {
+  for (ReuseStrategy strategy :
+       {ReuseStrategy::kStored, ReuseStrategy::kRecompute, ReuseStrategy::kFused}) {
     ExecutorOptions options;
     options.strategy = strategy;
     const auto executor =

@@ -68,6 +68,8 @@ const char* NameOf(ReuseStrategy strategy) {
       return "auto";
     case ReuseStrategy::kStored:
       return "stored";
+    case ReuseStrategy::kRecompute:
+      return "recompute";
     case ReuseStrategy::kFused:
       return "fused";
   }
@@ -97,7 +99,8 @@ TEST_P(ExecutorReferenceTest, Fp32AgreesWithTheReference) {
 
   const auto loaded = LoadFromCheckpoint(model, Precision::kF32, checkpoint);
   ASSERT_NE(loaded, nullptr);
-  for (ReuseStrategy strategy : {ReuseStrategy::kStored, ReuseStrategy::kFused}) {
+  for (ReuseStrategy strategy :
+       {ReuseStrategy::kStored, ReuseStrategy::kRecompute, ReuseStrategy::kFused}) {
     SCOPED_TRACE(NameOf(strategy));
     ExecutorOptions options;
     options.threads = random_.Integer(1, 2);
@@ -125,7 +128,8 @@ TEST_P(ExecutorReferenceTest, Bf16StaysWithinItsBoundsOrIsRefused) {
   const std::vector<BertOutputs> expected = ReferenceOutputs(model, batch);
   const auto loaded = LoadFromCheckpoint(model, Precision::kBF16, checkpoint);
   ASSERT_NE(loaded, nullptr);
-  for (ReuseStrategy strategy : {ReuseStrategy::kStored, ReuseStrategy::kFused}) {
+  for (ReuseStrategy strategy :
+       {ReuseStrategy::kStored, ReuseStrategy::kRecompute, ReuseStrategy::kFused}) {
     SCOPED_TRACE(NameOf(strategy));
     ExecutorOptions options;
     options.strategy = strategy;
@@ -147,7 +151,8 @@ TEST_P(ExecutorReferenceTest, CountsTheScoresThatTheSourceMapComputesAndReuses) 
   const reference::SourceMap map = model.config.source_map();
   const auto loaded = LoadFromCheckpoint(model, Precision::kF32);
   ASSERT_NE(loaded, nullptr);
-  for (ReuseStrategy strategy : {ReuseStrategy::kStored, ReuseStrategy::kFused}) {
+  for (ReuseStrategy strategy :
+       {ReuseStrategy::kStored, ReuseStrategy::kRecompute, ReuseStrategy::kFused}) {
     SCOPED_TRACE(NameOf(strategy));
     ExecutorOptions options;
     options.strategy = strategy;

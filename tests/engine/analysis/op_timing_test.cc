@@ -38,7 +38,9 @@ TEST(TimeOps, TimesEveryKernelOnceForEachShape) {
                          "output projection: 30 x 32 -> 32", "feed-forward up: 30 x 32 -> 64",
                          "feed-forward down: 30 x 64 -> 32", "attention: 12 heads, n = 10, width 8",
                          "attention, scores kept: 12 heads, n = 10, width 8",
-                         "attention, scores reused: 12 heads, n = 10, width 8",
+                         "attention, scores read: 12 heads, n = 10, width 8",
+                         "attention, queries and keys kept: 12 heads, n = 10, width 8",
+                         "attention, scores recomputed: 12 heads, n = 10, width 8",
                          "addition and norm: 30 x 32"));
   EXPECT_EQ(calls, static_cast<int>(times->size()));
   EXPECT_EQ(last, announced);
@@ -54,7 +56,7 @@ TEST(TimeOps, CountsAMultiplyAddAsTwo) {
   for (const OpTime& time : *times) flops[time.op] = time.flops;
   EXPECT_EQ(flops["feed-forward up"], 2.0 * 10 * 32 * 64);
   EXPECT_EQ(flops["attention"], 2.0 * 2 * 4 * 10 * 10 * 8);
-  EXPECT_EQ(flops["attention, scores reused"], 2.0 * 4 * 10 * 10 * 8);
+  EXPECT_EQ(flops["attention, scores read"], 2.0 * 4 * 10 * 10 * 8);
 }
 
 }  // namespace

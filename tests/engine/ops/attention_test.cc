@@ -36,7 +36,8 @@ class Head {
         context_(Allocate(RoundedRows(seq_len) * stride() * 4)),
         scratch_(Allocate(Attention(options).scratch_bytes())),
         probs_(Allocate(seq_len * prob_stride() * 4)),
-        factors_(seq_len) {}
+        factors_(seq_len),
+        maxima_(seq_len) {}
 
   AttentionTask Task() {
     AttentionTask task;
@@ -50,7 +51,14 @@ class Head {
     task.scratch = scratch_.data();
     return task;
   }
-  ScoreBlock Scores() { return {probs_.data(), factors_.data(), prob_stride()}; }
+  ScoreBlock Scores() {
+    return {
+        .probs = probs_.data(), .inverse_row_sums = factors_.data(), .row_stride = prob_stride()};
+  }
+  // What recomputing needs, and no probabilities.
+  ScoreBlock RowStatistics() {
+    return {.inverse_row_sums = factors_.data(), .row_maxima = maxima_.data()};
+  }
 
   std::vector<float> Context() const {
     std::vector<float> values;
@@ -107,7 +115,7 @@ class Head {
   std::int64_t n_;
   Matrix query_, key_, value_;
   memory::Buffer query_buffer_, key_buffer_, value_buffer_, context_, scratch_, probs_;
-  std::vector<float> factors_;
+  std::vector<float> factors_, maxima_;
 };
 
 class AttentionTest : public ::testing::TestWithParam<Formats> {
@@ -185,6 +193,25 @@ TEST_P(AttentionTest, ReuseGivesTheBitsOfComputing) {
   }
 }
 
+TEST_P(AttentionTest, RecomputingGivesTheBitsOfComputing) {
+  for (const auto [n, head_dim] : kShapes) {
+    const AttentionOptions options = Options(head_dim, n);
+    const Attention attention(options);
+    Head head(n, options, random_);
+    AttentionTask task = head.Task();
+    task.scores = head.RowStatistics();
+    attention.ComputeHead(task);
+    const std::vector<float> computed = head.Context();
+    head.ClearContext();
+    attention.RecomputeHead(task);
+    EXPECT_EQ(head.Context(), computed) << n << " " << head_dim;
+    EXPECT_TRUE(head.MarginsAreZero()) << n << " " << head_dim;
+    head.ClearContext();
+    attention.ComputeHead(head.Task());
+    EXPECT_EQ(head.Context(), computed) << n << " " << head_dim;
+  }
+}
+
 TEST_P(AttentionTest, SplittingTheRowsChangesNoBit) {
   const AttentionOptions options = Options(64, 150);
   const Attention attention(options);
@@ -224,6 +251,25 @@ TEST_P(AttentionTest, AddsTheClippedRelativeBias) {
   task.bias = {table.data(), distance, positions.data()};
   Attention(options).ComputeHead(task);
   EXPECT_THAT(head.Context(), AllClose(head.Expected(bias), ContextTolerance()));
+}
+
+TEST_P(AttentionTest, RecomputingAddsTheBiasAndKeepsNothing) {
+  const AttentionOptions options = Options(16, 21);
+  const Attention attention(options);
+  Head head(21, options, random_);
+  const std::vector<float> table = {0.5f, -1.0f, 0.25f};
+  AttentionTask task = head.Task();
+  task.bias = {table.data(), /*max_distance=*/2, nullptr};
+  attention.ComputeHead(task);
+  const std::vector<float> computed = head.Context();
+  head.ClearContext();
+  task.scores = head.RowStatistics();  // zeros: with a bias they are not read
+  attention.RecomputeHead(task);
+  EXPECT_EQ(head.Context(), computed);
+  for (std::int64_t r = 0; r < 21; ++r) {
+    EXPECT_EQ(task.scores.row_maxima[r], 0);  // several heads may share them
+    EXPECT_EQ(task.scores.inverse_row_sums[r], 0);
+  }
 }
 
 TEST_P(AttentionTest, LargeScoresDoNotOverflow) {

@@ -74,9 +74,11 @@ TEST(ProjectionCacheTest, RowsOfSlotsAreDisjoint) {
       {.num_slots = 2, .max_rows = 5, .head_dim = 16, .precision = DType::kBF16});
   ASSERT_OK(cache);
   EXPECT_EQ(cache->row_bytes(), 32);
-  EXPECT_EQ(cache->bytes(), 2 * 2 * 5 * 32);
+  EXPECT_EQ(cache->bytes(), 2 * 2 * 5 * 32 + 2 * 2 * 5 * 4);  // and maxima and sums of rows
   EXPECT_EQ(cache->query(0, 4) + 32, cache->key(0, 0));
   EXPECT_EQ(cache->key(0, 4) + 32, cache->query(1, 0));
+  EXPECT_EQ(cache->row_statistics(0, 5).row_maxima, cache->row_statistics(0, 0).inverse_row_sums);
+  EXPECT_EQ(cache->row_statistics(0, 5).inverse_row_sums, cache->row_statistics(1, 0).row_maxima);
 }
 
 }  // namespace

@@ -79,7 +79,7 @@ TEST_F(TimeModelsTest, ARaggedBatchInPlaceOfSizesAndLengths) {
 
 TEST_F(TimeModelsTest, SavesTheHiddenStateOfTheFirstModel) {
   options_.input_ids_file = folder_.Write("ids.json", "[[1, 2, 3], [4, 5]]");
-  const std::string path = folder_.path() + "/hidden.f32";
+  const std::string path = folder_ / "hidden.f32";
   ASSERT_OK(SaveOutputs(models_, options_, path));
   EXPECT_EQ(std::filesystem::file_size(path), 5 * 64 * sizeof(float));
   EXPECT_THAT(SaveOutputs(models_, options_, "/nowhere/hidden.f32"),

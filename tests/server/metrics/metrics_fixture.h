@@ -61,6 +61,7 @@ inline engine::ExecutionReport Report() {
   report.multiply_adds = 700;
   report.multiply_adds_exact = 1000;
   report.stored_groups = 2;
+  report.recompute_groups = 3;
   report.fused_groups = 1;
   report.arena_bytes = 4096;
   report.arena_peak_bytes = 2048;

@@ -100,6 +100,7 @@ TEST_F(ModelSeriesTest, WorkAndStrategiesAddUpOverBatches) {
   EXPECT_EQ(CounterValue(registry_, "reprise_multiply_adds_total", Demo("kind", "computed")), 1400);
   EXPECT_EQ(CounterValue(registry_, "reprise_multiply_adds_total", Demo("kind", "avoided")), 600);
   EXPECT_EQ(CounterValue(registry_, "reprise_strategy_total", Demo("strategy", "stored")), 4);
+  EXPECT_EQ(CounterValue(registry_, "reprise_strategy_total", Demo("strategy", "recompute")), 6);
   EXPECT_EQ(CounterValue(registry_, "reprise_strategy_total", Demo("strategy", "fused")), 2);
   EXPECT_DOUBLE_EQ(
       CounterValue(registry_, "reprise_engine_phase_seconds_total", Demo("phase", "attention")), 4);

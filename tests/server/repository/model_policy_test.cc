@@ -117,7 +117,7 @@ INSTANTIATE_TEST_SUITE_P(
         std::pair(R"({"pin_threads": 1})", "expected true or false"),
         std::pair(R"({"precision": "int8"})", "precision is 'int8'; expected auto, fp32, bf16"),
         std::pair(R"({"precision": 16})", "expected a string"),
-        std::pair(R"({"strategy": "recompute"})", "expected auto, stored, fused"),
+        std::pair(R"({"strategy": "fastest"})", "expected auto, stored, recompute, fused"),
         std::pair(R"({"versions": []})", "\"all\" or a list"),
         std::pair(R"({"versions": [0]})", "\"all\" or a list"),
         std::pair(R"({"versions": {"latest": 0}})", "\"all\" or a list"),
