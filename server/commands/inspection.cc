@@ -94,9 +94,10 @@ std::vector<std::string> OutputNames(const Inspection& inspection) {
   return names;
 }
 
-absl::StatusOr<Inspection> Inspect(const std::string& directory,
-                                   std::vector<std::int64_t> seq_lens) {
+absl::StatusOr<Inspection> Inspect(const std::string& directory, std::vector<std::int64_t> seq_lens,
+                                   int threads) {
   Inspection inspection;
+  inspection.threads = threads;
   inspection.directory = directory;
   REPRISE_ASSIGN_OR_RETURN(inspection.config, engine::architectures::ReadBertConfig(directory));
   const BertConfig& config = inspection.config;
@@ -124,6 +125,9 @@ absl::StatusOr<Inspection> Inspect(const std::string& directory,
         {seq_len, engine::reuse::Predict(shape, config.plan, {.source = seq_len},
                                          StorageIn(inspection.auto_precision))});
   }
+  REPRISE_ASSIGN_OR_RETURN(
+      inspection.strategies,
+      ForecastStrategies(config, inspection.auto_precision, seq_lens, threads));
   return inspection;
 }
 
@@ -161,7 +165,9 @@ nlohmann::ordered_json ToJson(const Inspection& inspection) {
           {"parameters_exact", any.exact_parameters},
           {"file_bytes", inspection.file_bytes},
           {"auto_precision", engine::Name(inspection.auto_precision)},
-          {"lengths", lengths}};
+          {"lengths", lengths},
+          {"threads", inspection.threads},
+          {"strategies", ToJson(inspection.strategies)}};
 }
 
 std::string ToText(const Inspection& inspection) {
@@ -194,6 +200,12 @@ std::string ToText(const Inspection& inspection) {
                   "\nPredicted for one sequence, ",
                   std::string(engine::Name(inspection.auto_precision)),
                   ", scores stored (GMAC: 10^9 multiply-adds):\n", CostTable(inspection));
+  if (!inspection.strategies.empty()) {
+    absl::StrAppend(&text,
+                    "\nAttention of one sequence by strategy, ms, by times of heads measured on ",
+                    inspection.threads, inspection.threads == 1 ? " thread" : " threads",
+                    " of this machine:\n", DrawForecasts(inspection.strategies));
+  }
   return text;
 }
 

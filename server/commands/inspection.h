@@ -11,6 +11,7 @@
 #include "engine/model.h"
 #include "engine/reuse/cost_model.h"
 #include "nlohmann/json_fwd.hpp"
+#include "server/commands/strategy_forecast.h"
 
 namespace reprise::server::commands {
 
@@ -26,6 +27,8 @@ struct Inspection {
     engine::reuse::PlanSavings savings;  // of one sequence, in auto_precision, scores stored
   };
   std::vector<Length> lengths;
+  int threads = 1;                           // that the strategies are predicted for
+  std::vector<StrategyForecast> strategies;  // in auto_precision; empty when nothing is reused
 };
 
 // The model's outputs, as clients name them.
@@ -33,8 +36,9 @@ std::vector<std::string> OutputNames(const Inspection& inspection);
 
 // InvalidArgument or NotFound says what is wrong with the directory, or names the length that the
 // model cannot run. Empty `seq_lens`: 128, 512 and the model's longest, as far as it reaches.
-absl::StatusOr<Inspection> Inspect(const std::string& directory,
-                                   std::vector<std::int64_t> seq_lens);
+// Strategies are predicted for `threads` threads; heads are measured for that, 0.1 s or so.
+absl::StatusOr<Inspection> Inspect(const std::string& directory, std::vector<std::int64_t> seq_lens,
+                                   int threads);
 
 nlohmann::ordered_json ToJson(const Inspection& inspection);
 // A page for a terminal: shape, reuse map, predicted cost and memory.
