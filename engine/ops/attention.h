@@ -82,6 +82,7 @@ class Attention {
   Kernel reuse_;
   Kernel recompute_;
   std::int64_t key_step_;
+  std::int64_t block_rows_;  // query rows that the kernels take at once
 };
 
 }  // namespace reprise::engine::ops

@@ -12,69 +12,11 @@
 
 #include "engine/ops/attention_driver.h"
 #include "engine/ops/attention_kernels.h"
+#include "engine/ops/bf16_attention-inl.h"
 
-#ifdef __clang__
-#pragma clang attribute push(                                                          \
-    __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma"))), \
-    apply_to = function)
-#else
-#pragma GCC push_options
-#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")
-#endif
-
-#include "engine/ops/vector_math_avx512-inl.h"
-
+REPRISE_BEGIN_AVX512BF16
 namespace reprise::engine::ops::internal {
 namespace {
-
-using Bf16 = std::uint16_t;  // bits of a BFloat16
-
-constexpr std::int64_t kLanes = kKeyStepAvx512Bf16;
-constexpr float kLog2E = 1.44269504f;
-
-std::int64_t Pairs(std::int64_t count) { return (count + 1) / 2; }
-std::int64_t Blocks(std::int64_t count) { return (count + kLanes - 1) / kLanes; }
-
-// Lanes of the last, possibly partial, block of 16.
-__mmask16 TailMask(std::int64_t count) {
-  return count >= kLanes ? __mmask16{0xffff} : static_cast<__mmask16>((1u << count) - 1);
-}
-
-const Bf16* Row(const HeadView& view, std::int64_t row) {
-  return static_cast<const Bf16*>(view.data) + row * view.row_stride;
-}
-
-// Up to 32 bf16 numbers of a row as 16 pairs, zero past `count`.
-__m512i LoadPairs(const Bf16* row, std::int64_t count) {
-  const __mmask32 mask = count >= 32 ? ~__mmask32{0} : static_cast<__mmask32>((1ull << count) - 1);
-  return _mm512_maskz_loadu_epi16(mask, row);
-}
-
-// rows[i] lane j -> rows[j] lane i, 32-bit lanes.
-void Transpose16x16(__m512i rows[16]) {
-  __m512i t[16];
-  for (int i = 0; i < 16; i += 2) {
-    t[i] = _mm512_unpacklo_epi32(rows[i], rows[i + 1]);
-    t[i + 1] = _mm512_unpackhi_epi32(rows[i], rows[i + 1]);
-  }
-  __m512i u[16];
-  for (int i = 0; i < 16; i += 4) {
-    u[i] = _mm512_unpacklo_epi64(t[i], t[i + 2]);
-    u[i + 1] = _mm512_unpackhi_epi64(t[i], t[i + 2]);
-    u[i + 2] = _mm512_unpacklo_epi64(t[i + 1], t[i + 3]);
-    u[i + 3] = _mm512_unpackhi_epi64(t[i + 1], t[i + 3]);
-  }
-  for (int i = 0; i < 4; ++i) {
-    const __m512i a = _mm512_shuffle_i32x4(u[i], u[i + 4], 0x88);
-    const __m512i b = _mm512_shuffle_i32x4(u[i + 8], u[i + 12], 0x88);
-    const __m512i c = _mm512_shuffle_i32x4(u[i], u[i + 4], 0xdd);
-    const __m512i d = _mm512_shuffle_i32x4(u[i + 8], u[i + 12], 0xdd);
-    rows[i] = _mm512_shuffle_i32x4(a, b, 0x88);
-    rows[i + 8] = _mm512_shuffle_i32x4(a, b, 0xdd);
-    rows[i + 4] = _mm512_shuffle_i32x4(c, d, 0x88);
-    rows[i + 12] = _mm512_shuffle_i32x4(c, d, 0xdd);
-  }
-}
 
 // out[r, 16 * v + lane] = sum over pairs of row pair x column pair, for R rows and V registers of
 // columns. The sum over pairs runs in ascending order for every element, so R and V do not change a
@@ -220,25 +162,11 @@ void ContextRows(const Bf16* probs, std::int64_t prob_stride, const Bf16* values
 
 struct Kernels {
   using Prob = Bf16;
+  static constexpr std::int64_t kBlockRows = kBlockRowsVectors;
 
   static void PackKeys(const HeadView& keys, std::int64_t n, std::int64_t head_dim,
                        std::byte* out) {
-    auto* packed = reinterpret_cast<Bf16*>(out);
-    const std::int64_t pairs = Pairs(head_dim);
-    for (std::int64_t block = 0; block < Blocks(n); ++block) {
-      for (std::int64_t pair = 0; pair < pairs; pair += 16) {
-        __m512i lanes[16];
-        for (std::int64_t i = 0; i < 16; ++i) {
-          const std::int64_t row = block * kLanes + i;
-          lanes[i] = row < n ? LoadPairs(Row(keys, row) + 2 * pair, head_dim - 2 * pair)
-                             : _mm512_setzero_si512();
-        }
-        Transpose16x16(lanes);
-        for (std::int64_t i = 0; i < 16 && pair + i < pairs; ++i) {
-          _mm512_storeu_si512(packed + (block * pairs + pair + i) * 32, lanes[i]);
-        }
-      }
-    }
+    PackKeyPairs(keys, n, head_dim, Pairs(head_dim), reinterpret_cast<Bf16*>(out));
   }
 
   static void PackValues(const HeadView& values, std::int64_t n, std::int64_t head_dim,
@@ -292,31 +220,14 @@ struct Kernels {
     }
   }
 
-  static float Softmax(float* scores, std::int64_t n, float scale, float maximum, Bf16* out) {
-    const float log2_scale = scale * kLog2E;
-    const __m512 factor = _mm512_set1_ps(log2_scale);
-    const __m512 shift = _mm512_set1_ps(maximum * log2_scale);
-    __m512 sum = _mm512_setzero_ps();
-    std::int64_t k = 0;
-    for (; k + kLanes <= n; k += kLanes) {
-      const __m512 probs = Exp2(_mm512_fmsub_ps(_mm512_loadu_ps(scores + k), factor, shift));
-      sum = _mm512_add_ps(sum, probs);
-      _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + k), (__m256i)_mm512_cvtneps_pbh(probs));
-    }
-    if (k < n) {
-      const __m512 exponent = _mm512_fmsub_ps(_mm512_loadu_ps(scores + k), factor, shift);
-      const __m512 probs = _mm512_maskz_mov_ps(TailMask(n - k), Exp2(exponent));
-      sum = _mm512_add_ps(sum, probs);
-      // One lane past an odd end is written too: the zero that completes the last pair.
-      _mm256_mask_storeu_epi16(out + k, TailMask(2 * Pairs(n) - k),
-                               (__m256i)_mm512_cvtneps_pbh(probs));
-    }
-    return _mm512_reduce_add_ps(sum);
+  static float Softmax(const float* scores, std::int64_t n, float scale, float maximum, Bf16* out) {
+    return SoftmaxOfRow(scores, n, scale, maximum, out);
   }
 
   static void Probs(const std::byte* queries, const std::byte* keys, std::int64_t rows,
                     std::int64_t n, std::int64_t head_dim, float scale, const float* maxima,
-                    Bf16* out, std::int64_t out_stride) {
+                    Bf16* out, std::int64_t out_stride, float* /*spare*/,
+                    std::int64_t /*spare_stride*/) {
     const auto* q = reinterpret_cast<const Bf16*>(queries);
     const auto* k = reinterpret_cast<const Bf16*>(keys);
     const std::int64_t pairs = Pairs(head_dim);
@@ -377,9 +288,4 @@ void RecomputeHeadAvx512Bf16(const AttentionOptions& options, const AttentionTas
 }
 
 }  // namespace reprise::engine::ops::internal
-
-#ifdef __clang__
-#pragma clang attribute pop
-#else
-#pragma GCC pop_options
-#endif
+REPRISE_END_AVX512BF16

@@ -14,8 +14,6 @@
 
 namespace reprise::engine::ops::internal {
 
-inline constexpr std::int64_t kBlockRows =
-    6;  // 6 rows x 4 vectors of accumulators fill 24 of 32 registers
 inline constexpr std::int64_t kKeyPadding = 64;  // widest step of any kernel over keys
 inline constexpr std::int64_t kHeadPadding = 64;
 
@@ -26,22 +24,22 @@ struct ScratchLayout {
   std::int64_t padded_head;
   std::int64_t keys = 0;     // packed keys   [padded_head, padded_keys]
   std::int64_t values;       // packed values [padded_keys, padded_head]
-  std::int64_t queries;      // packed query rows [kBlockRows, padded_head]
-  std::int64_t scores;       // fp32 [kBlockRows, padded_keys]
-  std::int64_t probs;        // in the kernel's own type [kBlockRows, padded_keys]
-  std::int64_t row_factors;  // 1 / row sum [kBlockRows]
+  std::int64_t queries;      // packed query rows [block_rows, padded_head]
+  std::int64_t scores;       // fp32 [block_rows, padded_keys]
+  std::int64_t probs;        // in the kernel's own type [block_rows, padded_keys]
+  std::int64_t row_factors;  // 1 / row sum [block_rows]
   std::int64_t bytes;
 
-  ScratchLayout(std::int64_t seq_len, std::int64_t head_dim)
+  ScratchLayout(std::int64_t seq_len, std::int64_t head_dim, std::int64_t block_rows)
       : padded_keys(memory::AlignUp(seq_len, kKeyPadding)),
         padded_head(memory::AlignUp(head_dim, kHeadPadding)) {
     const std::int64_t matrix = padded_keys * padded_head * 4;
     values = keys + matrix;
     queries = values + matrix;
-    scores = queries + kBlockRows * padded_head * 4;
-    probs = scores + kBlockRows * padded_keys * 4;
-    row_factors = probs + kBlockRows * padded_keys * 4;
-    bytes = row_factors + memory::kAlignment;
+    scores = queries + block_rows * padded_head * 4;
+    probs = scores + block_rows * padded_keys * 4;
+    row_factors = probs + block_rows * padded_keys * 4;
+    bytes = row_factors + memory::AlignUp(block_rows * 4, memory::kAlignment);
   }
 };
 
@@ -59,15 +57,15 @@ inline void AddRelativeBias(const RelativeBias& bias, std::int64_t row, std::int
 
 // `Kernels` has the types and functions of one instruction set:
 //
-//   Prob
-//     element of stored scores
+//   Prob, kBlockRows
+//     element of stored scores, query rows that go through all steps together
 //   PackKeys(view, n, head_dim, out), PackValues(view, n, head_dim, out)
 //   PackQueries(view, row, rows, head_dim, out)
 //   Scores(queries, keys, rows, n, head_dim, out, out_stride, maxima)
 //     raw products, fp32, and the largest of each row
 //   Softmax(scores, n, scale, maximum, out) -> row sum
 //     unnormalised, zero up to the next even column; may overwrite the scores
-//   Probs(queries, keys, rows, n, head_dim, scale, maxima, out, out_stride)
+//   Probs(queries, keys, rows, n, head_dim, scale, maxima, out, out_stride, spare, spare_stride)
 //     what Scores and Softmax give, with maxima known beforehand; zero up to the next key step
 //   Context(probs, prob_stride, values, factors, rows, n, head_dim, out, first_row, out_stride,
 //           spare, spare_stride)
@@ -75,7 +73,7 @@ template <typename Kernels>
 class HeadRunner {
  public:
   HeadRunner(const AttentionOptions& options, const AttentionTask& task)
-      : options_(options), task_(task), layout_(task.seq_len, options.head_dim) {}
+      : options_(options), task_(task), layout_(task.seq_len, options.head_dim, kBlockRows) {}
 
   void Compute() {
     Kernels::PackKeys(task_.key, task_.seq_len, options_.head_dim, At(layout_.keys));
@@ -107,7 +105,8 @@ class HeadRunner {
     ForEachBlock([&](std::int64_t row, std::int64_t rows) {
       Kernels::PackQueries(task_.query, row, rows, options_.head_dim, At(layout_.queries));
       Kernels::Probs(At(layout_.queries), At(layout_.keys), rows, task_.seq_len, options_.head_dim,
-                     options_.scale, task_.scores.row_maxima + row, probs, layout_.padded_keys);
+                     options_.scale, task_.scores.row_maxima + row, probs, layout_.padded_keys,
+                     reinterpret_cast<float*>(At(layout_.scores)), layout_.padded_keys);
       std::copy_n(task_.scores.inverse_row_sums + row, rows, Factors());
       WriteContext(row, rows, probs, layout_.padded_keys);
     });
@@ -123,6 +122,7 @@ class HeadRunner {
 
  private:
   using Prob = typename Kernels::Prob;
+  static constexpr std::int64_t kBlockRows = Kernels::kBlockRows;
 
   std::byte* At(std::int64_t offset) const { return task_.scratch + offset; }
   float* Factors() const { return reinterpret_cast<float*>(At(layout_.row_factors)); }

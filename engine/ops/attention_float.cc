@@ -31,8 +31,9 @@ using Tag = tile::FloatTag;
 using Vector = tile::FloatVector;
 
 constexpr int kVectors = tile::kTileVectors;
+constexpr std::int64_t kRows = kBlockRowsVectors;
+static_assert(kRows == tile::kTileRows);
 constexpr float kLog2E = 1.44269504f;
-static_assert(kBlockRows == tile::kTileRows);
 
 inline float Widen(float value) { return value; }
 inline float Widen(BFloat16 value) { return value.ToFloat(); }
@@ -204,6 +205,7 @@ void ProbRows(const float* queries, std::int64_t query_stride, const float* keys
 template <typename T, typename P>
 struct Kernels {
   using Prob = P;
+  static constexpr std::int64_t kBlockRows = kRows;
 
   static void PackKeys(const HeadView& keys, std::int64_t n, std::int64_t head_dim,
                        std::byte* out) {
@@ -245,8 +247,8 @@ struct Kernels {
                      float* maxima) {
     const auto* q = reinterpret_cast<const float*>(queries);
     const auto* k = reinterpret_cast<const float*>(keys);
-    if (rows == kBlockRows)
-      return ScoreRows<kBlockRows>(q, head_dim, k, n, head_dim, out, out_stride, maxima);
+    if (rows == kRows)
+      return ScoreRows<kRows>(q, head_dim, k, n, head_dim, out, out_stride, maxima);
     for (std::int64_t r = 0; r < rows; ++r) {
       ScoreRows<1>(q + r * head_dim, head_dim, k, n, head_dim, out + r * out_stride, out_stride,
                    maxima + r);
@@ -281,11 +283,11 @@ struct Kernels {
 
   static void Probs(const std::byte* queries, const std::byte* keys, std::int64_t rows,
                     std::int64_t n, std::int64_t head_dim, float scale, const float* maxima, P* out,
-                    std::int64_t out_stride) {
+                    std::int64_t out_stride, float* /*spare*/, std::int64_t /*spare_stride*/) {
     const auto* q = reinterpret_cast<const float*>(queries);
     const auto* k = reinterpret_cast<const float*>(keys);
-    if (rows == kBlockRows) {
-      return ProbRows<kBlockRows>(q, head_dim, k, n, head_dim, scale, maxima, out, out_stride);
+    if (rows == kRows) {
+      return ProbRows<kRows>(q, head_dim, k, n, head_dim, scale, maxima, out, out_stride);
     }
     for (std::int64_t r = 0; r < rows; ++r) {
       ProbRows<1>(q + r * head_dim, head_dim, k, n, head_dim, scale, maxima + r,
@@ -313,9 +315,8 @@ struct Kernels {
     }
     const auto* v = reinterpret_cast<const float*>(values);
     T* out = static_cast<T*>(context) + first_row * context_stride;
-    if (rows == kBlockRows) {
-      return ContextRows<kBlockRows>(wide, wide_stride, v, n, head_dim, factors, out,
-                                     context_stride);
+    if (rows == kRows) {
+      return ContextRows<kRows>(wide, wide_stride, v, n, head_dim, factors, out, context_stride);
     }
     for (std::int64_t r = 0; r < rows; ++r) {
       ContextRows<1>(wide + r * wide_stride, wide_stride, v, n, head_dim, factors + r,

@@ -20,4 +20,14 @@ void ReuseHeadAvx512Bf16(const AttentionOptions& options, const AttentionTask& t
 void RecomputeHeadAvx512Bf16(const AttentionOptions& options, const AttentionTask& task);
 inline constexpr std::int64_t kKeyStepAvx512Bf16 = 16;
 
+// The same on AMX tiles. Requires: ActiveCpuIsa() == kAmx.
+void ComputeHeadAmx(const AttentionOptions& options, const AttentionTask& task);
+void ReuseHeadAmx(const AttentionOptions& options, const AttentionTask& task);
+void RecomputeHeadAmx(const AttentionOptions& options, const AttentionTask& task);
+inline constexpr std::int64_t kKeyStepAmx = 32;
+inline constexpr std::int64_t kBlockRowsAmx = 32;  // two tiles
+
+// Of the other kernels: 6 rows x 4 vectors of sums fill 24 of 32 registers, 6 x 2 12 of 16.
+inline constexpr std::int64_t kBlockRowsVectors = 6;
+
 }  // namespace reprise::engine::ops::internal

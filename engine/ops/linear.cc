@@ -9,6 +9,7 @@
 #include "engine/check.h"
 #include "engine/device/cpu/isa.h"
 #include "engine/ops/linear_backend.h"
+#include "engine/ops/linear_choice.h"
 
 namespace reprise::engine::ops {
 namespace {
@@ -24,13 +25,17 @@ std::int64_t BlockRows(std::int64_t padded_rows, std::int64_t panels, int thread
   return block;
 }
 
-// Our own bf16 kernels before oneDNN's where they measured faster: on every shape and both
-// processors tried that have AVX-512 bf16 (docs/design/cpu_engine.md). With AMX, oneDNN has a unit
-// that they lack.
+// Our own bf16 kernels before oneDNN's where they measured faster: on every shape and processor
+// tried that has AVX-512 bf16 without AMX (docs/design/cpu_engine.md). With AMX the machine
+// decides.
 absl::StatusOr<std::unique_ptr<internal::LinearBackend>> PackBackend(
     const LinearOptions& options, const internal::LinearWeights& weights) {
-  if (options.precision == DType::kBF16 && device::ActiveCpuIsa() == device::CpuIsa::kAvx512Bf16) {
+  const device::CpuIsa isa = device::ActiveCpuIsa();
+  if (options.precision == DType::kBF16 && isa == device::CpuIsa::kAvx512Bf16) {
     return internal::PackAvx512Bf16(options, weights);
+  }
+  if (options.precision == DType::kBF16 && isa == device::CpuIsa::kAmx) {
+    return internal::PackFaster(internal::PackOneDnn, internal::PackAmx, options, weights);
   }
   auto backend = internal::PackOneDnn(options, weights);
   if (!absl::IsUnimplemented(backend.status())) return backend;

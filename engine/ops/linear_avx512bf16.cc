@@ -13,19 +13,11 @@
 
 #include "engine/check.h"
 #include "engine/device/cpu/isa.h"
+#include "engine/ops/avx512bf16_target.h"
 #include "engine/ops/linear_backend.h"
-
-#ifdef __clang__
-#pragma clang attribute push(                                                          \
-    __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma"))), \
-    apply_to = function)
-#else
-#pragma GCC push_options
-#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")
-#endif
-
 #include "engine/ops/vector_math_avx512-inl.h"
 
+REPRISE_BEGIN_AVX512BF16
 namespace reprise::engine::ops::internal {
 namespace {
 
@@ -149,12 +141,7 @@ void RunPanel(const LinearBlock& block, const Panel& panel, std::int64_t total_p
 
 }  // namespace
 }  // namespace reprise::engine::ops::internal
-
-#ifdef __clang__
-#pragma clang attribute pop
-#else
-#pragma GCC pop_options
-#endif
+REPRISE_END_AVX512BF16
 
 namespace reprise::engine::ops::internal {
 namespace {

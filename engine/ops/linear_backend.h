@@ -58,6 +58,10 @@ class LinearBackend {
 absl::StatusOr<std::unique_ptr<LinearBackend>> PackOneDnn(const LinearOptions& options,
                                                           const LinearWeights& weights);
 
+// bf16 on AMX tiles. Unimplemented for another precision or instruction set.
+absl::StatusOr<std::unique_ptr<LinearBackend>> PackAmx(const LinearOptions& options,
+                                                       const LinearWeights& weights);
+
 // bf16 pairs with AVX-512. Unimplemented for another precision or instruction set.
 absl::StatusOr<std::unique_ptr<LinearBackend>> PackAvx512Bf16(const LinearOptions& options,
                                                               const LinearWeights& weights);

@@ -1,13 +1,13 @@
 // Elementwise functions on registers of 16 floats, for the bf16 kernels: cheap, and far more exact
 // than the bf16 number that their result becomes.
-//
-// Include inside a region whose target has AVX-512 (F, DQ).
 #pragma once
 
 #include <immintrin.h>
 
+#include "engine/ops/avx512bf16_target.h"
 #include "engine/ops/linear.h"
 
+REPRISE_BEGIN_AVX512BF16
 namespace reprise::engine::ops::internal {
 
 // 2^x for x <= 126: 2^(x - floor(x)) by a polynomial of degree 3 (relative error 0.9e-4, a
@@ -74,3 +74,4 @@ inline __m512 Apply(Epilogue epilogue, __m512 x) {
 }
 
 }  // namespace reprise::engine::ops::internal
+REPRISE_END_AVX512BF16

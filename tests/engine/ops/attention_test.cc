@@ -5,7 +5,10 @@
 #include <cstring>
 #include <string>
 
+#include "engine/device/cpu/isa.h"
+#include "engine/ops/attention_amx-inl.h"
 #include "engine/ops/attention_driver.h"
+#include "tests/engine/device/cpu/emulated_tiles.h"
 #include "tests/engine/ops/test_matrices.h"
 #include "tests/reference/tolerance.h"
 
@@ -19,6 +22,32 @@ using reference::Tolerance;
 struct Formats {
   DType precision;
   DType score_format;
+  bool emulated_amx = false;  // the AMX kernels on tiles in plain C++; both formats are bf16 then
+};
+
+// The kernels of this processor, or those for AMX on emulated tiles.
+class TestedAttention {
+ public:
+  TestedAttention(const AttentionOptions& options, bool emulated_amx)
+      : options_(options), emulated_amx_(emulated_amx), kernels_(options) {}
+
+  void ComputeHead(const AttentionTask& task) const {
+    emulated_amx_ ? Emulated(task).Compute() : kernels_.ComputeHead(task);
+  }
+  void ReuseHead(const AttentionTask& task) const {
+    emulated_amx_ ? Emulated(task).Reuse() : kernels_.ReuseHead(task);
+  }
+  void RecomputeHead(const AttentionTask& task) const {
+    emulated_amx_ ? Emulated(task).Recompute() : kernels_.RecomputeHead(task);
+  }
+
+ private:
+  using Runner = internal::HeadRunner<internal::AmxKernels<device::EmulatedTiles>>;
+  Runner Emulated(const AttentionTask& task) const { return Runner(options_, task); }
+
+  AttentionOptions options_;
+  bool emulated_amx_;
+  Attention kernels_;
 };
 
 // One head in memory, surrounded by other heads' columns as in the engine.
@@ -34,7 +63,9 @@ class Head {
         key_buffer_(Surrounded(key_)),
         value_buffer_(Surrounded(value_)),
         context_(Allocate(RoundedRows(seq_len) * stride() * 4)),
-        scratch_(Allocate(Attention(options).scratch_bytes())),
+        scratch_(Allocate(
+            internal::ScratchLayout(options.max_seq_len, options.head_dim, internal::kBlockRowsAmx)
+                .bytes)),
         probs_(Allocate(seq_len * prob_stride() * 4)),
         factors_(seq_len),
         maxima_(seq_len) {}
@@ -120,6 +151,14 @@ class Head {
 
 class AttentionTest : public ::testing::TestWithParam<Formats> {
  protected:
+  void SetUp() override {
+    if (GetParam().emulated_amx && device::ActiveCpuIsa() < device::CpuIsa::kAvx512Bf16) {
+      GTEST_SKIP() << "beside tiles these kernels use AVX-512 with bf16";
+    }
+  }
+  TestedAttention Kernels(const AttentionOptions& options) const {
+    return TestedAttention(options, GetParam().emulated_amx);
+  }
   AttentionOptions Options(std::int64_t head_dim, std::int64_t max_seq_len) const {
     return {.precision = GetParam().precision,
             .score_format = GetParam().score_format,
@@ -146,7 +185,7 @@ TEST_P(AttentionTest, ComputesTheContextOfAnyShape) {
   for (const auto [n, head_dim] : kShapes) {
     const AttentionOptions options = Options(head_dim, n + 3);
     Head head(n, options, random_);
-    Attention(options).ComputeHead(head.Task());
+    Kernels(options).ComputeHead(head.Task());
     EXPECT_THAT(head.Context(), AllClose(head.Expected(), ContextTolerance()))
         << n << " " << head_dim;
     EXPECT_TRUE(head.MarginsAreZero()) << n << " " << head_dim;
@@ -159,7 +198,7 @@ TEST_P(AttentionTest, StoredScoresAreTheProbabilities) {
     Head head(n, options, random_);
     AttentionTask task = head.Task();
     task.scores = head.Scores();
-    Attention(options).ComputeHead(task);
+    Kernels(options).ComputeHead(task);
     std::vector<float> probs;
     for (std::int64_t q = 0; q < n; ++q) {
       for (std::int64_t k = 0; k < n; ++k) {
@@ -178,7 +217,7 @@ TEST_P(AttentionTest, StoredScoresAreTheProbabilities) {
 TEST_P(AttentionTest, ReuseGivesTheBitsOfComputing) {
   for (const auto [n, head_dim] : kShapes) {
     const AttentionOptions options = Options(head_dim, n);
-    const Attention attention(options);
+    const TestedAttention attention = Kernels(options);
     Head head(n, options, random_);
     attention.ComputeHead(head.Task());
     const std::vector<float> fused = head.Context();
@@ -196,7 +235,7 @@ TEST_P(AttentionTest, ReuseGivesTheBitsOfComputing) {
 TEST_P(AttentionTest, RecomputingGivesTheBitsOfComputing) {
   for (const auto [n, head_dim] : kShapes) {
     const AttentionOptions options = Options(head_dim, n);
-    const Attention attention(options);
+    const TestedAttention attention = Kernels(options);
     Head head(n, options, random_);
     AttentionTask task = head.Task();
     task.scores = head.RowStatistics();
@@ -214,7 +253,7 @@ TEST_P(AttentionTest, RecomputingGivesTheBitsOfComputing) {
 
 TEST_P(AttentionTest, SplittingTheRowsChangesNoBit) {
   const AttentionOptions options = Options(64, 150);
-  const Attention attention(options);
+  const TestedAttention attention = Kernels(options);
   Head head(150, options, random_);
   attention.ComputeHead(head.Task());
   const std::vector<float> whole = head.Context();
@@ -249,13 +288,13 @@ TEST_P(AttentionTest, AddsTheClippedRelativeBias) {
   }
   AttentionTask task = head.Task();
   task.bias = {table.data(), distance, positions.data()};
-  Attention(options).ComputeHead(task);
+  Kernels(options).ComputeHead(task);
   EXPECT_THAT(head.Context(), AllClose(head.Expected(bias), ContextTolerance()));
 }
 
 TEST_P(AttentionTest, RecomputingAddsTheBiasAndKeepsNothing) {
   const AttentionOptions options = Options(16, 21);
-  const Attention attention(options);
+  const TestedAttention attention = Kernels(options);
   Head head(21, options, random_);
   const std::vector<float> table = {0.5f, -1.0f, 0.25f};
   AttentionTask task = head.Task();
@@ -279,7 +318,7 @@ TEST_P(AttentionTest, LargeScoresDoNotOverflow) {
     return o;
   }();
   Head head(40, options, random_);
-  Attention(options).ComputeHead(head.Task());
+  Kernels(options).ComputeHead(head.Task());
   for (const float value : head.Context()) EXPECT_TRUE(std::isfinite(value));
 }
 
@@ -287,10 +326,12 @@ INSTANTIATE_TEST_SUITE_P(All, AttentionTest,
                          ::testing::Values(Formats{DType::kF32, DType::kF32},
                                            Formats{DType::kF32, DType::kBF16},
                                            Formats{DType::kBF16, DType::kF32},
-                                           Formats{DType::kBF16, DType::kBF16}),
+                                           Formats{DType::kBF16, DType::kBF16},
+                                           Formats{DType::kBF16, DType::kBF16, true}),
                          [](const auto& info) {
                            return std::string(Name(info.param.precision)) + "Scores" +
-                                  std::string(Name(info.param.score_format));
+                                  std::string(Name(info.param.score_format)) +
+                                  (info.param.emulated_amx ? "EmulatedAmx" : "");
                          });
 
 }  // namespace
