@@ -14,6 +14,7 @@
 
 #include "engine/ops/attention_driver.h"
 #include "engine/ops/attention_kernels.h"
+#include "engine/ops/float_math-inl.h"
 #include "engine/ops/register_tile-inl.h"
 #include "engine/ops/round_to_bf16-inl.h"
 #include "hwy/highway.h"
@@ -140,24 +141,6 @@ void ContextRows(const float* probs, std::int64_t prob_stride, const float* valu
   }
 }
 
-// 2^x for x <= 0: a polynomial of degree 5 on [-1/2, 1/2] (relative error 1.2e-7, two units in the
-// last place), then the exponent. Below 2^-126 it stays there, which no sum of ours can see.
-HWY_INLINE Vector Exp2(Vector x) {
-  const Tag tag;
-  const hn::RebindToSigned<Tag> int_tag;
-  const Vector bounded = hn::Max(x, hn::Set(tag, -126.0f));
-  const Vector whole = hn::Round(bounded);
-  const Vector f = hn::Sub(bounded, whole);
-  Vector p = hn::Set(tag, 1.3276472e-3f);
-  p = hn::MulAdd(p, f, hn::Set(tag, 9.6755413e-3f));
-  p = hn::MulAdd(p, f, hn::Set(tag, 5.5507133e-2f));
-  p = hn::MulAdd(p, f, hn::Set(tag, 2.4022120e-1f));
-  p = hn::MulAdd(p, f, hn::Set(tag, 6.9314697e-1f));
-  p = hn::MulAdd(p, f, hn::Set(tag, 1.0f));
-  const auto exponent = hn::Add(hn::ConvertTo(int_tag, whole), hn::Set(int_tag, 127));
-  return hn::Mul(p, hn::BitCast(tag, hn::ShiftLeft<23>(exponent)));
-}
-
 HWY_INLINE void StoreProbs(Vector probs, float* out) { hn::StoreU(probs, Tag(), out); }
 HWY_INLINE void StoreProbs(Vector probs, BFloat16* out) { tile::StoreRounded(Tag(), probs, out); }
 
@@ -174,7 +157,7 @@ HWY_INLINE void StoreTileProbs(const float* queries, std::int64_t query_stride, 
     const auto real = FirstKeys(keys_left - v * lanes);
     for (int r = 0; r < R; ++r) {
       const Vector exponent = hn::MulSub(sums[r][v], factor, hn::Set(tag, shifts[r]));
-      StoreProbs(hn::IfThenElseZero(real, Exp2(exponent)), out + r * out_stride + v * lanes);
+      StoreProbs(hn::IfThenElseZero(real, tile::Exp2(exponent)), out + r * out_stride + v * lanes);
     }
   }
 }
@@ -265,14 +248,14 @@ struct Kernels {
     Vector sum = hn::Zero(tag);
     std::int64_t k = 0;
     for (; k + lanes <= n; k += lanes) {
-      const Vector probs = Exp2(hn::MulSub(hn::LoadU(tag, scores + k), factor, shift));
+      const Vector probs = tile::Exp2(hn::MulSub(hn::LoadU(tag, scores + k), factor, shift));
       sum = hn::Add(sum, probs);
       StoreProbs(probs, out + k);
     }
     if (k < n) {
       const auto left = static_cast<std::size_t>(n - k);
       const Vector exponent = hn::MulSub(hn::LoadU(tag, scores + k), factor, shift);
-      const Vector probs = hn::IfThenElseZero(hn::FirstN(tag, left), Exp2(exponent));
+      const Vector probs = hn::IfThenElseZero(hn::FirstN(tag, left), tile::Exp2(exponent));
       sum = hn::Add(sum, probs);
       hn::StoreU(probs, tag, scores);  // spent by now
       NarrowRow(scores, n - k, out + k);

@@ -25,23 +25,21 @@ std::int64_t BlockRows(std::int64_t padded_rows, std::int64_t panels, int thread
   return block;
 }
 
-// Our own bf16 kernels before oneDNN's where they measured faster: on every shape and processor
-// tried that has AVX-512 bf16 without AMX (docs/design/cpu_engine.md). With AMX the machine
-// decides.
+// Ours, oneDNN's, or what this machine finds faster. Ours where they measured faster on every shape
+// and processor tried (docs/design/cpu_engine.md): AVX-512 with bf16 but without AMX, and below
+// AVX-512, where oneDNN has no brgemm.
 absl::StatusOr<std::unique_ptr<internal::LinearBackend>> PackBackend(
     const LinearOptions& options, const internal::LinearWeights& weights) {
   const device::CpuIsa isa = device::ActiveCpuIsa();
-  if (options.precision == DType::kBF16 && isa == device::CpuIsa::kAvx512Bf16) {
-    return internal::PackAvx512Bf16(options, weights);
-  }
-  if (options.precision == DType::kBF16 && isa == device::CpuIsa::kAmx) {
-    return internal::PackFaster(internal::PackOneDnn, internal::PackAmx, options, weights);
-  }
-  auto backend = internal::PackOneDnn(options, weights);
-  if (!absl::IsUnimplemented(backend.status())) return backend;
+  const bool measured = isa != device::CpuIsa::kAvx512 && isa != device::CpuIsa::kAmx;
   if (options.precision == DType::kF32 && options.output == DType::kF32) {
-    return internal::PackFloat(options, weights);
+    if (measured) return internal::PackFloat(options, weights);
+    return internal::PackFaster(internal::PackOneDnn, internal::PackFloat, options, weights);
   }
+  auto backend =
+      measured ? internal::PackAvx512Bf16(options, weights)
+               : internal::PackFaster(internal::PackOneDnn, internal::PackAmx, options, weights);
+  if (!absl::IsUnimplemented(backend.status())) return backend;
   return absl::UnimplementedError(
       absl::StrCat("the CPU cannot multiply ", std::string(Name(options.precision)),
                    " matrices in hardware with instruction set ", device::DescribeCpuIsa(), " (",

@@ -1,8 +1,9 @@
-// Matrix products in fp32 through Highway, for instruction sets where oneDNN has no brgemm.
+// Matrix products in fp32 through Highway, for any instruction set.
 //
-// Weights are packed as [output panel][vector of output columns][input column][lanes]. A register
-// tile of 6 rows x a few vectors runs over all input columns in ascending order, so a row's sums do
-// not depend on the tile it falls into.
+// Weights are packed as [output panel][block of kVectors vectors][input column][kVectors * lanes],
+// in the order in which they are read. A register tile of kRows rows x one block runs over all
+// input columns in ascending order, so a row's sums do not depend on the tile it falls into. Row
+// counts are multiples of 16, so there is no other tile height.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "engine/ops/linear_float.cc"
 #include "hwy/foreach_target.h"
@@ -12,6 +13,7 @@
 #include <vector>
 
 #include "engine/check.h"
+#include "engine/ops/float_math-inl.h"
 #include "engine/ops/linear_backend.h"
 #include "engine/ops/register_tile-inl.h"
 #include "hwy/contrib/math/math-inl.h"
@@ -28,23 +30,10 @@ namespace tile = ops::HWY_NAMESPACE;  // what the -inl.h files define for this t
 using Tag = tile::FloatTag;
 using Vector = tile::FloatVector;
 
-constexpr int kRows = tile::kTileRows;
-constexpr int kVectors = tile::kTileVectors;
-
-// erf by Abramowitz and Stegun 7.1.26, absolute error 1.5e-7.
-HWY_INLINE Vector Erf(Vector x) {
-  const Tag tag;
-  const Vector a = hn::Abs(x);
-  const Vector t =
-      hn::Div(hn::Set(tag, 1.0f), hn::MulAdd(a, hn::Set(tag, 0.3275911f), hn::Set(tag, 1.0f)));
-  Vector p = hn::Set(tag, 1.061405429f);
-  p = hn::MulAdd(p, t, hn::Set(tag, -1.453152027f));
-  p = hn::MulAdd(p, t, hn::Set(tag, 1.421413741f));
-  p = hn::MulAdd(p, t, hn::Set(tag, -0.284496736f));
-  p = hn::MulAdd(p, t, hn::Set(tag, 0.254829592f));
-  const Vector tail = hn::Mul(hn::Mul(p, t), hn::Exp(tag, hn::Neg(hn::Mul(a, a))));
-  return hn::CopySign(hn::Sub(hn::Set(tag, 1.0f), tail), x);
-}
+// 8 x 3 sums fill 24 of 32 registers, 4 x 3 12 of 16.
+constexpr int kRows = HWY_TARGET <= HWY_AVX3 ? 8 : 4;
+constexpr int kVectors = 3;
+static_assert(kRowGranularity % kRows == 0);
 
 HWY_INLINE Vector Apply(Epilogue epilogue, Vector x) {
   const Tag tag;
@@ -58,7 +47,7 @@ HWY_INLINE Vector Apply(Epilogue epilogue, Vector x) {
       return hn::Tanh(tag, x);
     case Epilogue::kGeluErf: {
       const Vector half_x = hn::Mul(half, x);
-      return hn::MulAdd(half_x, Erf(hn::Mul(x, hn::Set(tag, 0.70710678f))), half_x);
+      return hn::MulAdd(half_x, tile::Erf(hn::Mul(x, hn::Set(tag, 0.70710678f))), half_x);
     }
     case Epilogue::kGeluTanh: {
       const Vector cube = hn::Mul(hn::Mul(x, x), x);
@@ -73,37 +62,38 @@ HWY_INLINE Vector Apply(Epilogue epilogue, Vector x) {
 
 struct Panel {
   const float* weights;  // packed
-  const float* bias;     // padded to whole vectors
+  const float* bias;     // padded to whole blocks
   std::int64_t in_features;
   std::int64_t columns;
   Epilogue epilogue;
 };
 
-// R rows x V vectors of one output panel.
-template <int R, int V>
+// kRows rows from `row` on, the block of columns that begins at `column`.
 HWY_INLINE void Tile(const LinearBlock& block, const Panel& panel, std::int64_t row,
-                     std::int64_t vector) {
+                     std::int64_t column) {
   const Tag tag;
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(tag));
-  Vector sums[R][V];
-  for (int r = 0; r < R; ++r) {
-    for (int v = 0; v < V; ++v) sums[r][v] = hn::LoadU(tag, panel.bias + (vector + v) * lanes);
+  Vector sums[kRows][kVectors];
+  for (int r = 0; r < kRows; ++r) {
+    for (int v = 0; v < kVectors; ++v) {
+      sums[r][v] = hn::LoadU(tag, panel.bias + column + v * lanes);
+    }
   }
-  const float* weights = panel.weights + vector * panel.in_features * lanes;
+  const float* weights = panel.weights + column * panel.in_features;
   for (std::int64_t p = 0; p < block.x_layout.panels(); ++p) {
     const std::int64_t width = block.x_layout.width(p);
     const float* x = reinterpret_cast<const float*>(block.x_panel(p)) + row * width;
-    tile::AddProducts(x, width, weights, panel.in_features * lanes, lanes, width, sums);
-    weights += width * lanes;
+    tile::AddProducts(x, width, weights, lanes, kVectors * lanes, width, sums);
+    weights += width * kVectors * lanes;
   }
   auto* y = reinterpret_cast<float*>(block.y_panel()) + row * panel.columns;
-  for (int r = 0; r < R; ++r) {
-    for (int v = 0; v < V; ++v) {
+  for (int r = 0; r < kRows; ++r) {
+    for (int v = 0; v < kVectors; ++v) {
+      const std::int64_t first = column + v * lanes;
       const Vector result = Apply(panel.epilogue, sums[r][v]);
-      const std::int64_t first = (vector + v) * lanes;
       if (first + lanes <= panel.columns) {
         hn::StoreU(result, tag, y + r * panel.columns + first);
-      } else {
+      } else if (first < panel.columns) {
         HWY_ALIGN float tail[HWY_MAX_BYTES / sizeof(float)];
         hn::StoreU(result, tag, tail);
         std::copy(tail, tail + (panel.columns - first), y + r * panel.columns + first);
@@ -112,28 +102,16 @@ HWY_INLINE void Tile(const LinearBlock& block, const Panel& panel, std::int64_t 
   }
 }
 
-template <int R>
-HWY_INLINE void RowsOfPanel(const LinearBlock& block, const Panel& panel, std::int64_t row) {
-  const auto lanes = static_cast<std::int64_t>(hn::Lanes(Tag()));
-  const std::int64_t vectors = (panel.columns + lanes - 1) / lanes;
-  std::int64_t vector = 0;
-  for (; vector + kVectors <= vectors; vector += kVectors) {
-    Tile<R, kVectors>(block, panel, row, vector);
-  }
-  for (; vector < vectors; ++vector) Tile<R, 1>(block, panel, row, vector);
-}
-
 }  // namespace
 
-std::int64_t VectorLanes() { return static_cast<std::int64_t>(hn::Lanes(Tag())); }
+std::int64_t BlockColumns() { return kVectors * static_cast<std::int64_t>(hn::Lanes(Tag())); }
 
 void RunPanel(const LinearBlock& block, const float* weights, const float* bias,
               std::int64_t in_features, Epilogue epilogue) {
   const Panel panel = {weights, bias, in_features, block.y_layout.width(block.out_panel), epilogue};
-  std::int64_t row = 0;
-  for (; row + kRows <= block.rows; row += kRows) RowsOfPanel<kRows>(block, panel, row);
-  for (; row + 2 <= block.rows; row += 2) RowsOfPanel<2>(block, panel, row);
-  for (; row < block.rows; ++row) RowsOfPanel<1>(block, panel, row);
+  for (std::int64_t column = 0; column < panel.columns; column += BlockColumns()) {
+    for (std::int64_t row = 0; row < block.rows; row += kRows) Tile(block, panel, row, column);
+  }
 }
 
 }  // namespace HWY_NAMESPACE
@@ -143,7 +121,7 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace reprise::engine::ops::internal {
 
-HWY_EXPORT(VectorLanes);
+HWY_EXPORT(BlockColumns);
 HWY_EXPORT(RunPanel);
 
 namespace {
@@ -172,13 +150,13 @@ class FloatBackend final : public LinearBackend {
 absl::Status FloatBackend::Pack(const LinearOptions& options, const LinearWeights& weights) {
   in_features_ = options.in_features;
   epilogue_ = options.epilogue;
-  const std::int64_t lanes = HWY_DYNAMIC_DISPATCH(VectorLanes)();
+  const std::int64_t block = HWY_DYNAMIC_DISPATCH(BlockColumns)();
   const PanelLayout out = OutputLayout(options, 1);
-  std::int64_t columns = 0;  // padded to whole vectors
+  std::int64_t columns = 0;  // padded to whole blocks
   for (std::int64_t panel = 0; panel < out.panels(); ++panel) {
     panel_offsets_.push_back(columns * in_features_);
     panel_bias_.push_back(columns);
-    columns += memory::AlignUp(out.width(panel), lanes);
+    columns += memory::AlignUp(out.width(panel), block);
   }
   constexpr auto kFloat = static_cast<std::int64_t>(sizeof(float));
   REPRISE_ASSIGN_OR_RETURN(weights_, memory::Buffer::Allocate(memory::Purpose::kWeights,
@@ -189,9 +167,9 @@ absl::Status FloatBackend::Pack(const LinearOptions& options, const LinearWeight
     const std::int64_t panel = o / out.panel_columns;
     const std::int64_t column = o % out.panel_columns;
     float* to = weights_.as<float>() + panel_offsets_[panel] +
-                column / lanes * in_features_ * lanes + column % lanes;
+                column / block * in_features_ * block + column % block;
     for (std::int64_t i = 0; i < in_features_; ++i) {
-      to[i * lanes] = weights.weight[o * in_features_ + i];
+      to[i * block] = weights.weight[o * in_features_ + i];
     }
     if (!weights.bias.empty()) bias_.as<float>()[panel_bias_[panel] + column] = weights.bias[o];
   }
