@@ -25,6 +25,7 @@ constexpr std::int64_t kMaxBatchTokens = std::int64_t{1} << 24;
 
 absl::Status CheckOptions(const ExecutorOptions& options) {
   REPRISE_RETURN_IF_ERROR(CheckRange("threads", options.threads, 1, kMaxThreads));
+  REPRISE_RETURN_IF_ERROR(CheckRange("first_core", options.first_core, 0, 1 << 20));
   REPRISE_RETURN_IF_ERROR(
       CheckRange("max_batch_tokens", options.max_batch_tokens, 1, kMaxBatchTokens));
   REPRISE_RETURN_IF_ERROR(
@@ -59,7 +60,7 @@ class Executor::Impl {
   Impl(std::shared_ptr<const Model> model, const ExecutorOptions& options)
       : model_(std::move(model)),
         options_(options),
-        team_({options.threads, options.pin_threads}),
+        team_({options.threads, options.pin_threads, options.first_core}),
         one_token_(reuse::Predict(
             architectures::CostShape(model_->config(), model_->has_pooler(), model_->num_labels()),
             model_->plan(), {.source = 1})) {}

@@ -29,7 +29,8 @@ struct ExecutorOptions {
   std::int64_t score_cache_bytes = 256 << 20;
   ReuseStrategy strategy = ReuseStrategy::kAuto;
   ScoreFormat score_format = ScoreFormat::kAuto;
-  bool pin_threads = false;  // bind the helper threads to cores
+  bool pin_threads = false;  // bind the helper threads to cores, from first_core on
+  int first_core = 0;        // where several executors run at once, each needs cores of its own
 };
 
 // Which outputs a run produces. Asking for one that the model lacks is InvalidArgument.

@@ -73,8 +73,8 @@ absl::StatusOr<nlohmann::ordered_json> MeasureRuns(const std::vector<BenchModel>
   measuring.Clear();
   std::printf("%s", DrawBenchTable(rows).c_str());
   if (options.phases) std::printf("\nMilliseconds by part:\n%s", DrawPhaseTable(rows).c_str());
-  std::printf("Threads: %d. Median of %d interleaved repetitions.\n", options.timing.threads,
-              options.timing.repetitions);
+  std::printf("Executors: %d, threads of each: %d. Median of %d interleaved repetitions.\n",
+              options.timing.executors, options.timing.threads, options.timing.repetitions);
   nlohmann::ordered_json json = {{"rows", nlohmann::ordered_json::array()}};
   for (const BenchRow& row : rows) json["rows"].push_back(ToJson(row));
   return json;
@@ -230,7 +230,13 @@ void AddTimingFlags(CLI::App& command, BenchTimingOptions* options) {
       ->transform(CLI::AsSizeValue(false))
       ->type_name("BYTES")
       ->default_str(std::to_string(options->score_cache_bytes));
-  command.add_option("--threads", options->threads, "Threads")
+  command
+      .add_option("--executors", options->executors,
+                  "Executors that run the same batch side by side, each with its own threads: for "
+                  "throughput")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 256));
+  command.add_option("--threads", options->threads, "Threads of each executor")
       ->capture_default_str()
       ->check(CLI::Range(1, 1024));
   command.add_flag("--pin-threads", options->pin_threads, "Bind the helper threads to cores");

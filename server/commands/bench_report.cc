@@ -61,6 +61,7 @@ nlohmann::ordered_json ToJson(const BenchRow& row) {
           {"seq_len", row.seq_len},
           {"tokens", row.tokens},
           {"precision", engine::Name(row.precision)},
+          {"executors", row.executors},
           {"threads", row.threads},
           {"strategy", repository::Name(row.strategy)},
           {"repetitions", row.repetitions},

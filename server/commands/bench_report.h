@@ -9,8 +9,8 @@
 
 namespace reprise::server::commands {
 
-// {"plan", "weights", "batch_size", "seq_len", "tokens", "precision", "threads", "strategy",
-// "repetitions", "min_ms", "median_ms", "ratio_to_exact" (null without an exact row),
+// {"plan", "weights", "batch_size", "seq_len", "tokens", "precision", "executors", "threads",
+// "strategy", "repetitions", "min_ms", "median_ms", "ratio_to_exact" (null without an exact row),
 // "tokens_per_second", "scores_computed", ...}: times in milliseconds, everything else of one
 // batch.
 nlohmann::ordered_json ToJson(const BenchRow& row);

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <fstream>
 #include <memory>
+#include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -16,24 +17,35 @@ namespace {
 using std::chrono::duration;
 using std::chrono::steady_clock;
 
-// One executor and what its runs took.
+// One executor, or several side by side, and what their runs took.
 struct Contender {
   const BenchModel* model;
   engine::ReuseStrategy strategy;
-  std::unique_ptr<engine::Executor> executor;
+  std::vector<std::unique_ptr<engine::Executor>> executors;
   std::vector<double> milliseconds;
-  std::array<std::vector<double>, engine::kNumPhases> phase_milliseconds;
+  std::array<std::vector<double>, engine::kNumPhases> phase_milliseconds;  // of the first executor
 
+  const engine::Executor& first() const { return *executors.front(); }
+
+  // Until the last executor is done.
   absl::Status Run(const engine::RaggedBatch& batch, bool record) {
-    engine::Outputs outputs;
+    std::vector<absl::Status> statuses(executors.size());
+    const auto run = [&](std::size_t i) {
+      engine::Outputs outputs;
+      statuses[i] = executors[i]->Run(batch, {.last_hidden_state = true}, &outputs);
+    };
     const steady_clock::time_point begin = steady_clock::now();
-    REPRISE_RETURN_IF_ERROR(executor->Run(batch, {.last_hidden_state = true}, &outputs));
+    std::vector<std::thread> others;
+    for (std::size_t i = 1; i < executors.size(); ++i) others.emplace_back(run, i);
+    run(0);
+    for (std::thread& other : others) other.join();
     const duration<double, std::milli> elapsed = steady_clock::now() - begin;
+    for (const absl::Status& status : statuses) REPRISE_RETURN_IF_ERROR(status);
     if (!record) return absl::OkStatus();
     milliseconds.push_back(elapsed.count());
     for (int phase = 0; phase < engine::kNumPhases; ++phase) {
       phase_milliseconds[phase].push_back(1e-6 *
-                                          static_cast<double>(executor->report().phase_ns[phase]));
+                                          static_cast<double>(first().report().phase_ns[phase]));
     }
     return absl::OkStatus();
   }
@@ -65,7 +77,12 @@ absl::StatusOr<Contender> MakeContender(const BenchModel& model, engine::ReuseSt
   Contender contender;
   contender.model = &model;
   contender.strategy = strategy;
-  REPRISE_ASSIGN_OR_RETURN(contender.executor, engine::Executor::Create(model.model, executor));
+  for (int i = 0; i < options.executors; ++i) {
+    executor.first_core = i * options.threads;
+    auto created = engine::Executor::Create(model.model, executor);
+    REPRISE_RETURN_IF_ERROR(created.status());
+    contender.executors.push_back(*std::move(created));
+  }
   return contender;
 }
 
@@ -95,17 +112,18 @@ BenchRow MakeRow(const Contender& contender, const TokenBatch& batch) {
   row.batch_size = static_cast<std::int64_t>(batch.lengths().size());
   row.seq_len = batch.longest();
   row.tokens = static_cast<std::int64_t>(batch.input_ids.size());
-  row.threads = contender.executor->options().threads;
+  row.executors = static_cast<int>(contender.executors.size());
+  row.threads = contender.first().options().threads;
   row.repetitions = static_cast<int>(contender.milliseconds.size());
   row.min_ms = *std::min_element(contender.milliseconds.begin(), contender.milliseconds.end());
   row.median_ms = Median(contender.milliseconds);
   for (int phase = 0; phase < engine::kNumPhases; ++phase) {
     row.phase_ms[phase] = Median(contender.phase_milliseconds[phase]);
   }
-  row.tokens_per_second = 1e3 * static_cast<double>(row.tokens) / row.median_ms;
+  row.tokens_per_second = 1e3 * static_cast<double>(row.executors * row.tokens) / row.median_ms;
   row.parameter_count = model.parameter_count();
   row.parameter_bytes = model.parameter_bytes();
-  row.report = contender.executor->report();
+  row.report = contender.first().report();
   for (const engine::ScoreCounts& layer : row.report.layer_scores) {
     row.scores.computed += layer.computed;
     row.scores.reused += layer.reused;
@@ -196,7 +214,7 @@ absl::Status SaveOutputs(const std::vector<BenchModel>& models, const BenchTimin
                            MakeContender(model, options.strategies.front(), options, batch));
   engine::Outputs outputs;
   REPRISE_RETURN_IF_ERROR(
-      contender.executor->Run(batch.view(), {.last_hidden_state = true}, &outputs));
+      contender.executors.front()->Run(batch.view(), {.last_hidden_state = true}, &outputs));
   const engine::MatrixView<const float>& hidden = outputs.last_hidden_state;
   static_assert(std::endian::native == std::endian::little);
   std::ofstream file(path, std::ios::binary);

@@ -24,7 +24,8 @@ struct BenchTimingOptions {
   std::vector<engine::ReuseStrategy> strategies = {engine::ReuseStrategy::kAuto};
   engine::ScoreFormat score_format = engine::ScoreFormat::kAuto;
   std::int64_t score_cache_bytes = engine::ExecutorOptions().score_cache_bytes;
-  int threads = 1;
+  int executors = 1;  // that run the same batch side by side, for throughput
+  int threads = 1;    // of each
   bool pin_threads = false;
   int repetitions = 15;
   int warmup = 3;
@@ -40,14 +41,15 @@ struct BenchRow {
   std::int64_t batch_size = 0;
   std::int64_t seq_len = 0;  // of the longest sequence
   std::int64_t tokens = 0;   // of the batch
-  int threads = 0;
+  int executors = 1;
+  int threads = 0;  // of each
   int repetitions = 0;
   double min_ms = 0;
   double median_ms = 0;
   std::array<double, engine::kNumPhases> phase_ms = {};  // median of each, by engine::Phase
   // median_ms over that of the plan "exact" in the same precision; 0 when that was not measured.
   double ratio_to_exact = 0;
-  double tokens_per_second = 0;  // at the median
+  double tokens_per_second = 0;  // at the median, of all executors together
   engine::ScoreCounts scores;    // of one batch, over all layers
   std::int64_t parameter_count = 0;
   std::int64_t parameter_bytes = 0;

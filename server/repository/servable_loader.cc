@@ -125,7 +125,9 @@ absl::Status AddRunners(const std::shared_ptr<const engine::Model>& model,
   const ModelLimits& limits = parts->description.limits;
   for (int i = 0; i < limits.executors; ++i) {
     REPRISE_RETURN_IF_ERROR(Continue(stop));
-    auto executor = engine::Executor::Create(model, SizeExecutor(options, limits));
+    engine::ExecutorOptions sized = SizeExecutor(options, limits);
+    sized.first_core = i * sized.threads;
+    auto executor = engine::Executor::Create(model, sized);
     if (!executor.ok()) return InStep("creating an executor", executor.status());
     auto runner = std::make_unique<batching::EngineRunner>(*std::move(executor));
     // They are all alike: one executor's times do for the others.

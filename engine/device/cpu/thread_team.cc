@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <sched.h>
 
+#include "engine/device/cpu/cores.h"
 #include "engine/device/cpu/execution_scope.h"
 
 namespace reprise::engine::device {
@@ -14,16 +15,12 @@ namespace {
 constexpr int kSpins = 2000;
 
 void PinToCore(int index) {
-  cpu_set_t allowed;
-  if (sched_getaffinity(0, sizeof(allowed), &allowed) != 0) return;
-  for (int cpu = 0, seen = 0; cpu < CPU_SETSIZE; ++cpu) {
-    if (!CPU_ISSET(cpu, &allowed) || seen++ != index) continue;
-    cpu_set_t one;
-    CPU_ZERO(&one);
-    CPU_SET(cpu, &one);
-    pthread_setaffinity_np(pthread_self(), sizeof(one), &one);
-    return;
-  }
+  const std::vector<int> cores = CoresByNode();
+  if (cores.empty()) return;
+  cpu_set_t one;
+  CPU_ZERO(&one);
+  CPU_SET(cores[index % cores.size()], &one);
+  pthread_setaffinity_np(pthread_self(), sizeof(one), &one);
 }
 
 // Returns once `value` no longer equals `old`.
@@ -40,7 +37,10 @@ void SpinThenSleep(const std::atomic<T>& value, T old) {
 
 ThreadTeam::ThreadTeam(const ThreadTeamOptions& options) {
   for (int worker = 1; worker < options.threads; ++worker) {
-    helpers_.emplace_back([this, worker, pin = options.pin_threads] { HelperLoop(worker, pin); });
+    helpers_.emplace_back([this, worker, options] {
+      if (options.pin_threads) PinToCore(options.first_core + worker);
+      HelperLoop(worker);
+    });
   }
 }
 
@@ -77,8 +77,7 @@ void ThreadTeam::TakeTasks(int worker) {
   }
 }
 
-void ThreadTeam::HelperLoop(int worker, bool pin) {
-  if (pin) PinToCore(worker);
+void ThreadTeam::HelperLoop(int worker) {
   const ExecutionScope scope;
   std::uint32_t seen = 0;
   for (;;) {

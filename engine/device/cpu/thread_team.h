@@ -11,8 +11,11 @@
 namespace reprise::engine::device {
 
 struct ThreadTeamOptions {
-  int threads = 1;           // >= 1, the caller's included
-  bool pin_threads = false;  // bind helper thread i to the i-th core the process may use
+  int threads = 1;  // >= 1, the caller's included
+  // Bind helper i, from 1, to core first_core + i of CoresByNode, wrapping round. The caller stays
+  // where it is; core first_core is left to it.
+  bool pin_threads = false;
+  int first_core = 0;
 };
 
 // Helpers spin for a short while between loops, because the loops of one batch follow each other
@@ -33,7 +36,7 @@ class ThreadTeam {
 
  private:
   using Body = FunctionRef<void(std::int64_t, int)>;
-  void HelperLoop(int worker, bool pin);
+  void HelperLoop(int worker);
   void TakeTasks(int worker);
 
   std::vector<std::thread> helpers_;

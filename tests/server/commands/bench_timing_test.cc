@@ -77,6 +77,14 @@ TEST_F(TimeModelsTest, ARaggedBatchInPlaceOfSizesAndLengths) {
   EXPECT_EQ(ToJson(rows[0])["tokens"], 26);
 }
 
+TEST_F(TimeModelsTest, ExecutorsSideBySideShareTheTime) {
+  options_.executors = 2;
+  const std::vector<BenchRow> rows = Time();
+  ASSERT_EQ(rows.size(), 2u);
+  EXPECT_EQ(rows[0].executors, 2);
+  EXPECT_NEAR(rows[0].tokens_per_second, 1e3 * 2 * 32 / rows[0].median_ms, 1e-6);
+}
+
 TEST_F(TimeModelsTest, SavesTheHiddenStateOfTheFirstModel) {
   options_.input_ids_file = folder_.Write("ids.json", "[[1, 2, 3], [4, 5]]");
   const std::string path = folder_ / "hidden.f32";
