@@ -136,6 +136,9 @@ absl::StatusOr<std::vector<float>> Checkpoint::Read(const std::string& name,
   REPRISE_ASSIGN_OR_RETURN(const DType dtype, ReadableType(name));
   std::vector<float> values(static_cast<std::size_t>(ElementCount(shape)));
   DecodeElements(dtype, entry->bytes(), values);
+  // A model has its own copy from here on; without this the whole file stays beside it until
+  // loaded.
+  entry->file->Release(*entry->tensor);
   return values;
 }
 

@@ -25,6 +25,10 @@ class MappedFile {
 
   std::span<const std::byte> bytes() const { return {data_, size_}; }  // valid while this lives
 
+  // Says that `part` of bytes() has been read: its pages no longer count as this process's memory.
+  // Reading them again is slower, not wrong.
+  void Release(std::span<const std::byte> part) const;
+
  private:
   MappedFile(const std::byte* data, std::size_t size) : data_(data), size_(size) {}
 

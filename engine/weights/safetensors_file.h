@@ -27,6 +27,8 @@ class SafetensorsFile {
   std::span<const std::byte> bytes(const StoredTensor& tensor) const {
     return file_.bytes().subspan(header_.data_begin + tensor.begin, tensor.end - tensor.begin);
   }
+  // The tensor has been read and will hardly be read again.
+  void Release(const StoredTensor& tensor) const { file_.Release(bytes(tensor)); }
 
  private:
   SafetensorsFile(std::string path, MappedFile file, SafetensorsHeader header)

@@ -6,7 +6,7 @@ import pathlib
 import subprocess
 import tempfile
 
-from turns import Turn
+import numpy as np
 
 
 class BenchError(Exception):
@@ -14,11 +14,7 @@ class BenchError(Exception):
 
 
 class RepriseBench:
-    """The exact plan, one case a run. Keeps what the runs tell beside their times.
-
-    Create it before OpenVINO runs: the processors that this process may use then are the ones that
-    every run may use, whatever a library does to its threads meanwhile.
-    """
+    """Keeps what the runs tell beside their times."""
 
     def __init__(self, options):
         if not os.access(options.reprise, os.X_OK):
@@ -27,37 +23,48 @@ class RepriseBench:
                 "name another with --reprise"
             )
         self._options = options
-        self._processors = os.sched_getaffinity(0)
         self.machine = None  # as reprise describes it, after the first run
         self.others_cpu_share = 0.0  # the most that other programs used during a run, 0 to 1
 
-    def turn(self, seq_len, precision):
-        """Warms up and times one batch of one sequence."""
-        document = self._run(seq_len, precision)
+    def answer(self, case, precision):
+        """The last hidden state of the exact plan, [batch, longest, hidden_size], zero where padded."""
+        with tempfile.TemporaryDirectory() as folder:
+            ids, hidden = pathlib.Path(folder) / "ids.json", pathlib.Path(folder) / "hidden.f32"
+            rows = [row[:length].tolist() for row, length in zip(case.input_ids, case.lengths)]
+            ids.write_text(json.dumps(rows))
+            flags = ("--plan", "exact", "--input-ids", ids, "--save-outputs", hidden)
+            self._run(precision, *flags, "--repetitions", "1", "--warmup", "0")
+            packed = np.fromfile(hidden, dtype="<f4").reshape(sum(case.lengths), -1)
+        answer = np.zeros((*case.input_ids.shape, packed.shape[1]), np.float32)
+        answer[case.mask()] = packed
+        return answer
+
+    def turn(self, case, precision):
+        """{plan: {"median_ms", "min_ms"}}: all plans in one run, in turns among themselves."""
+        options = self._options
+        document = self._run(
+            precision,
+            *("--plan", ",".join(options.plan), "--lengths", ",".join(map(str, case.lengths))),
+            *("--repetitions", str(options.repetitions), "--warmup", str(options.warmup)),
+        )
         self.machine = document["machine"]
         self.others_cpu_share = max(self.others_cpu_share, self.machine.pop("others_cpu_share"))
-        row = document["rows"][0]
-        return Turn(row["median_ms"], row["min_ms"])
+        return {row["plan"]: {key: row[key] for key in ("median_ms", "min_ms")} for row in document["rows"]}
 
-    def _run(self, seq_len, precision):
-        os.sched_setaffinity(0, self._processors)  # the program inherits it
+    def peak_rss_bytes(self, case, precision):
+        """Of a process that runs the exact plan alone."""
+        flags = ("--plan", "exact", "--lengths", ",".join(map(str, case.lengths)))
+        return self._run(precision, *flags, "--repetitions", "2", "--warmup", "1")["peak_rss_bytes"]
+
+    def _run(self, precision, *flags):
+        options = self._options
         with tempfile.TemporaryDirectory() as folder:
             result = pathlib.Path(folder) / "bench.json"
-            done = subprocess.run(
-                self._command(seq_len, precision, result),
-                capture_output=True,
-                text=True,
-            )
+            command = [options.reprise, "bench", "--model", options.checkpoint, "--precision", precision]
+            command += ["--threads", str(options.threads), "--pin-threads", "--json", result, *flags]
+            if options.isa:
+                command += ["--cpu-isa", options.isa]
+            done = subprocess.run(command, capture_output=True, text=True)
             if done.returncode != 0:
-                raise BenchError(f"{self._options.reprise} failed: {done.stderr.strip()}")
+                raise BenchError(f"{options.reprise} failed: {done.stderr.strip()}")
             return json.loads(result.read_text())
-
-    def _command(self, seq_len, precision, result):
-        options = self._options
-        return [
-            *(options.reprise, "bench", "--model", options.checkpoint, "--plan", "exact"),
-            *("--batch-size", "1", "--seq-len", str(seq_len), "--precision", precision),
-            *("--threads", str(options.threads), "--pin-threads"),
-            *("--repetitions", str(options.repetitions), "--warmup", str(options.warmup)),
-            *("--json", result),
-        ]

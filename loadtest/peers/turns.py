@@ -1,29 +1,26 @@
 """Times programs in turns, so that all of them meet the same machine."""
 
-import dataclasses
 import statistics
 import sys
+import time
 
-
-@dataclasses.dataclass(frozen=True)
-class Turn:
-    """Some timed runs of one program, one right after the other."""
-
-    median_ms: float
-    min_ms: float
+# Threads that spin for a while after their work would steal from the program that is next.
+PAUSE_S = 0.2
 
 
 def take_turns(contenders, rounds, progress):
-    """{name: its turns} of contenders {name: function that takes a turn}.
+    """{program: its turns}. A contender's turn gives {program: {"median_ms", "min_ms"}}.
 
     Every round gives each contender one turn. The order is reversed from round to round, so that
     being first, or following the other, helps or hurts nobody.
     """
-    turns = {name: [] for name in contenders}
+    turns = {}
     for number in range(rounds):
         for name in list(contenders)[:: -1 if number % 2 else 1]:
             progress.show(name)
-            turns[name].append(contenders[name]())
+            for program, turn in contenders[name]().items():
+                turns.setdefault(program, []).append(turn)
+            time.sleep(PAUSE_S)
             progress.step()
     return turns
 
@@ -31,9 +28,9 @@ def take_turns(contenders, rounds, progress):
 def summarize(turns):
     """Median of the turns' medians, smallest of their minimums, and all of them, for JSON."""
     return {
-        "median_ms": statistics.median(turn.median_ms for turn in turns),
-        "min_ms": min(turn.min_ms for turn in turns),
-        "turns": [dataclasses.asdict(turn) for turn in turns],
+        "median_ms": statistics.median(turn["median_ms"] for turn in turns),
+        "min_ms": min(turn["min_ms"] for turn in turns),
+        "turns": turns,
     }
 
 

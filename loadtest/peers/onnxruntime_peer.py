@@ -1,0 +1,98 @@
+"""ONNX Runtime's encoder, from the fused operators that its own BERT optimiser writes into a graph:
+Attention, SkipLayerNormalization, BiasGelu. fp32, the only float arithmetic that it has on CPUs."""
+
+import numpy as np
+import onnx
+import onnxruntime
+from onnx import TensorProto, helper, numpy_helper
+
+from peer import Peer, PeerError
+
+FUSED = "com.microsoft"
+
+
+class Graph:
+    """Collects nodes and weights; names are made up in order."""
+
+    def __init__(self):
+        self.nodes = []
+        self.weights = []
+
+    def weight(self, array):
+        """A constant of the graph."""
+        name = f"weight{len(self.weights)}"
+        self.weights.append(numpy_helper.from_array(np.ascontiguousarray(array), name))
+        return name
+
+    def add(self, kind, inputs, domain="", **attributes):
+        """A node's output."""
+        output = f"x{len(self.nodes)}"
+        self.nodes.append(helper.make_node(kind, inputs, [output], domain=domain, **attributes))
+        return output
+
+
+def build(bert, case):
+    """input_ids [batch, length] (and mask [batch, length], int32) -> hidden [batch, length, hidden]."""
+    graph = Graph()
+    batch, length = case.input_ids.shape
+    eps = bert.layer_norm_eps
+
+    def norm(x, skip, bias, parts):
+        inputs = [x, skip, graph.weight(parts.weight), graph.weight(parts.bias), bias]
+        return graph.add("SkipLayerNormalization", inputs, FUSED, epsilon=eps)
+
+    def product(x, linear):
+        return graph.add("MatMul", [x, graph.weight(linear.weight.T)])
+
+    words = graph.add("Gather", [graph.weight(bert.word_embeddings), "input_ids"])
+    places = np.broadcast_to(bert.place_embeddings(length), (batch, length, bert.word_embeddings.shape[1]))
+    zero = graph.weight(np.zeros(bert.word_embeddings.shape[1], np.float32))
+    x = norm(words, graph.weight(places), zero, bert.embedding_norm)
+    for layer in bert.layers:
+        parts = (layer.query, layer.key, layer.value)
+        weight = graph.weight(np.concatenate([part.weight.T for part in parts], axis=1))
+        bias = graph.weight(np.concatenate([part.bias for part in parts]))
+        inputs = [x, weight, bias, *(["mask"] if case.ragged else [])]
+        context = graph.add("Attention", inputs, FUSED, num_heads=bert.num_heads)
+        attended = product(context, layer.attention_output)
+        x = norm(attended, x, graph.weight(layer.attention_output.bias), layer.attention_norm)
+        inner = product(x, layer.intermediate)
+        activated = graph.add("BiasGelu", [inner, graph.weight(layer.intermediate.bias)], FUSED)
+        x = norm(product(activated, layer.output), x, graph.weight(layer.output.bias), layer.output_norm)
+    inputs = [helper.make_tensor_value_info("input_ids", TensorProto.INT64, [batch, length])]
+    if case.ragged:
+        inputs.append(helper.make_tensor_value_info("mask", TensorProto.INT32, [batch, length]))
+    output = helper.make_tensor_value_info(x, TensorProto.FLOAT, [batch, length, bert.word_embeddings.shape[1]])
+    return helper.make_model(
+        helper.make_graph(graph.nodes, "bert", inputs, [output], graph.weights),
+        opset_imports=[helper.make_opsetid("", 17), helper.make_opsetid(FUSED, 1)],
+        ir_version=10,
+    )
+
+
+class OnnxRuntime(Peer):
+    """All optimisations, fixed shapes, inputs bound once."""
+
+    def __init__(self, bert, case, precision, threads):
+        if precision != "fp32":
+            raise PeerError("ONNX Runtime has no bf16 arithmetic on CPUs: compare it in fp32")
+        options = onnxruntime.SessionOptions()
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        model = build(bert, case)
+        self._session = onnxruntime.InferenceSession(
+            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
+        del model
+        self._inputs = {"input_ids": case.input_ids}
+        if case.ragged:
+            self._inputs["mask"] = case.mask().astype(np.int32)
+        self.about = {
+            "version": f"{onnxruntime.__version__}, onnx {onnx.__version__}",
+            "isa": "MLAS, the best that it finds",
+            "settings": {"threads": threads, "providers": self._session.get_providers()},
+        }
+
+    def run(self):
+        return self._session.run(None, self._inputs)[0]
