@@ -12,28 +12,12 @@
 REPRISE_BEGIN_AVX512BF16
 namespace reprise::engine::ops::internal {
 
-using Bf16 = std::uint16_t;  // bits of a BFloat16
-
-inline constexpr std::int64_t kLanes = 16;
 inline constexpr float kLog2E = 1.44269504f;
 
-inline std::int64_t Pairs(std::int64_t count) { return (count + 1) / 2; }
 inline std::int64_t Blocks(std::int64_t count) { return (count + kLanes - 1) / kLanes; }
-
-// The first `count` of 16 lanes; all from 16 on, none below 1.
-inline __mmask16 TailMask(std::int64_t count) {
-  if (count >= kLanes) return 0xffff;
-  return count <= 0 ? 0 : static_cast<__mmask16>((1u << count) - 1);
-}
 
 inline const Bf16* Row(const HeadView& view, std::int64_t row) {
   return static_cast<const Bf16*>(view.data) + row * view.row_stride;
-}
-
-// Up to 32 bf16 numbers of a row as 16 pairs, zero past `count`.
-inline __m512i LoadPairs(const Bf16* row, std::int64_t count) {
-  const __mmask32 mask = count >= 32 ? ~__mmask32{0} : static_cast<__mmask32>((1ull << count) - 1);
-  return _mm512_maskz_loadu_epi16(mask, row);
 }
 
 // rows[i] lane j -> rows[j] lane i, 32-bit lanes.

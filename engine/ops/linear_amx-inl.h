@@ -88,13 +88,10 @@ class AmxProduct {
       for (std::int64_t row = 0; row < block_.rows; ++row) {
         for (std::int64_t step = 0; step < AmxLayout::StepsOf(width); ++step) {
           const std::int64_t left = width - step * AmxLayout::kStep;
-          const __mmask32 mask =
-              left >= 32 ? ~__mmask32{0} : static_cast<__mmask32>((1ull << left) - 1);
           std::uint16_t* tile =
               packed_ + (row / kRows * panel_.steps + first_step + step) * kTileElements;
-          _mm512_storeu_si512(
-              tile + row % kRows * 32,
-              _mm512_maskz_loadu_epi16(mask, x + row * width + step * AmxLayout::kStep));
+          _mm512_storeu_si512(tile + row % kRows * 32,
+                              LoadPairs(x + row * width + step * AmxLayout::kStep, left));
         }
       }
       first_step += AmxLayout::StepsOf(width);
@@ -147,7 +144,7 @@ class AmxProduct {
     for (std::int64_t column = first_column; column < first_column + 32; column += 16) {
       const std::int64_t left = panel_.columns - column;
       if (left <= 0) return;
-      const __mmask16 mask = left >= 16 ? 0xffff : static_cast<__mmask16>((1u << left) - 1);
+      const __mmask16 mask = TailMask(left);
       const __m512 sum = _mm512_add_ps(_mm512_load_ps(sums + (column - first_column)),
                                        _mm512_loadu_ps(panel_.bias + column));
       const __m512 result = Apply(panel_.epilogue, sum);

@@ -21,9 +21,6 @@ REPRISE_BEGIN_AVX512BF16
 namespace reprise::engine::ops::internal {
 namespace {
 
-using Bf16 = std::uint16_t;  // bits of a BFloat16
-
-constexpr std::int64_t kLanes = 16;
 constexpr int kRows = 8;
 constexpr int kVectors = 3;  // 8 x 3 sums fill 24 of 32 registers
 constexpr std::int64_t kBlockColumns = kVectors * kLanes;
@@ -31,8 +28,6 @@ static_assert(kRowGranularity % kRows == 0);
 
 // Lines of weights ahead of the multiplication: about as far as memory is away.
 constexpr std::int64_t kPrefetchPairs = 16;
-
-std::int64_t Pairs(std::int64_t columns) { return (columns + 1) / 2; }
 
 struct Panel {
   const Bf16* weights;
@@ -42,12 +37,7 @@ struct Panel {
   DType output;
 };
 
-__mmask16 TailMask(std::int64_t count) {
-  if (count >= kLanes) return 0xffff;
-  return count <= 0 ? 0 : static_cast<__mmask16>((1u << count) - 1);
-}
-
-// sums += x[r] * weights for one pair of inputs, `both` of row r packed into 32 bits by pair_of(r).
+// sums += x * weights for one pair of inputs; pair_of(r) is both numbers of row r in 32 bits.
 template <typename PairOf>
 __attribute__((always_inline)) inline void AddPair(const Bf16* line, PairOf pair_of,
                                                    __m512 (&sums)[kRows][kVectors]) {

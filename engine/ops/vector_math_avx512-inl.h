@@ -1,14 +1,34 @@
-// Elementwise functions on registers of 16 floats, for the bf16 kernels: cheap, and far more exact
-// than the bf16 number that their result becomes.
+// Registers of 16 floats or 16 pairs of bf16 numbers, for the bf16 kernels: tails, and elementwise
+// functions that are cheap and far more exact than the bf16 number that their result becomes.
 #pragma once
 
 #include <immintrin.h>
+
+#include <cstdint>
 
 #include "engine/ops/avx512bf16_target.h"
 #include "engine/ops/linear.h"
 
 REPRISE_BEGIN_AVX512BF16
 namespace reprise::engine::ops::internal {
+
+using Bf16 = std::uint16_t;  // bits of a BFloat16
+
+inline constexpr std::int64_t kLanes = 16;
+
+inline std::int64_t Pairs(std::int64_t count) { return (count + 1) / 2; }
+
+// The first `count` of 16 lanes; all from 16 on, none below 1.
+inline __mmask16 TailMask(std::int64_t count) {
+  if (count >= kLanes) return 0xffff;
+  return count <= 0 ? 0 : static_cast<__mmask16>((1u << count) - 1);
+}
+
+// Up to 32 bf16 numbers of a row as 16 pairs, zero past `count`.
+inline __m512i LoadPairs(const Bf16* row, std::int64_t count) {
+  const __mmask32 mask = count >= 32 ? ~__mmask32{0} : static_cast<__mmask32>((1ull << count) - 1);
+  return _mm512_maskz_loadu_epi16(mask, row);
+}
 
 // 2^x for x <= 126: 2^(x - floor(x)) by a polynomial of degree 3 (relative error 0.9e-4, a
 // twentieth of what rounding to bf16 does), then the exponent. Exactly 1 for 0; 0 far below.

@@ -59,8 +59,8 @@ def bar(program, ratio, milliseconds, y, scale):
 
 
 def text(x, y, words, anchor, weight=400, size=12):
-    """One line of text."""
+    """One line of text, readable across the guide."""
     return (
         f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-weight="{weight}" font-size="{size}" '
-        f'fill="#222">{escape(words)}</text>'
+        f'fill="#222" stroke="#fff" stroke-width="3" paint-order="stroke">{escape(words)}</text>'
     )

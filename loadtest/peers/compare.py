@@ -28,14 +28,19 @@ class WrongAnswer(Exception):
     """Says whose answer differs from the reference."""
 
 
+def ragged_lengths(longest, generator, rows=16, mean=0.4, sigma=0.6):
+    """Lognormal lengths, as those of texts are: their mean is 0.4 of the longest, which is there."""
+    drawn = np.clip(generator.lognormal(0, sigma, rows - 1), 0.05, 4)
+    drawn *= (mean * rows - 1) * longest / drawn.sum()
+    return [longest, *(int(min(max(length, 4), longest)) for length in drawn)]
+
+
 def make_cases(bert, options):
     """Every batch to run: sizes and lengths, then the ragged one."""
     generator = np.random.default_rng(SEED)
     shapes = [[length] * batch for batch in options.batch_size for length in options.seq_len]
     if options.ragged:
-        # Lognormal with mean 0.4 of the longest allowed, as lengths of texts are.
-        drawn = generator.lognormal(np.log(0.4 * options.ragged) - 0.18, 0.6, 16)
-        shapes.append([int(min(max(length, 4), options.ragged)) for length in drawn])
+        shapes.append(ragged_lengths(options.ragged, generator))
     most = len(bert.position_embeddings)
     for lengths in shapes:
         if max(lengths) > most:

@@ -64,7 +64,7 @@ def add_what(parser):
     add("--seq-len", type=list_of(positive), default=[128, 512], metavar="N,...",
         help="tokens of each, none of them padding (default: 128,512)")
     add("--ragged", type=positive, metavar="N",
-        help="one more batch: 16 sequences of lognormal lengths, mean 0.4 of N, at most N")
+        help="one more batch: 16 sequences of lognormal lengths, the longest N, their mean 0.4 of it")
     add("--memory", action="store_true", help="also measure the peak memory of fresh processes")
 
 

@@ -192,6 +192,9 @@ absl::StatusOr<std::vector<BenchRow>> TimeModels(
       // should favour nobody.
       for (std::size_t i = 0; i < contenders.size(); ++i) {
         Contender& contender = contenders[(i + round) % contenders.size()];
+        // The threads of the one before spin on for a moment; woken then, these would share its
+        // core.
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
         REPRISE_RETURN_IF_ERROR(contender.Run(batch.view(), round >= options.warmup));
       }
       progress(++done, total);

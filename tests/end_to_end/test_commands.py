@@ -108,6 +108,68 @@ def test_saved_random_weights_are_a_checkpoint_and_depend_on_the_seed(
     assert save("a", 1) == save("b", 1) != save("c", 2)
 
 
+def test_bench_times_kernels_beside_the_machine(run_reprise, tiny_config, tmp_path):
+    report = tmp_path / "ops.json"
+    flags = ["--ops", "--seq-len", 16, "--repetitions", 2, "--precision", "fp32", "--json", report]
+    result = run_reprise("bench", "--config", tiny_config, "--random-weights", *flags)
+    assert result.returncode == 0, result.stderr
+    assert "TFLOP/s" in result.stdout and "attention, scores read" in result.stdout
+    document = json.loads(report.read_text())
+    assert document["limits"]["fp32_flops"] > 0
+    assert all(read["bytes_per_second"] > 0 for read in document["limits"]["reads"])
+    assert {"feed-forward up", "attention", "addition and norm"} <= {
+        op["op"] for op in document["ops"]
+    }
+    assert all(op["median_ms"] > 0 for op in document["ops"])
+
+
+def test_bench_runs_the_ids_of_a_file_and_keeps_the_answer(run_reprise, tiny_config, tmp_path):
+    ids, hidden, report = (tmp_path / name for name in ("ids.json", "hidden.f32", "bench.json"))
+    ids.write_text("[[1, 2, 3], [4, 5, 6, 7]]")
+    flags = ["--input-ids", ids, "--save-outputs", hidden, "--repetitions", 1, "--json", report]
+    result = run_reprise("bench", "--config", tiny_config, "--random-weights", *flags)
+    assert result.returncode == 0, result.stderr
+    assert hidden.stat().st_size == 7 * TINY_CONFIG["hidden_size"] * 4
+    document = json.loads(report.read_text())
+    row = document["rows"][0]
+    assert (row["batch_size"], row["seq_len"], row["tokens"]) == (2, 4, 7)
+    assert document["peak_rss_bytes"] > 1 << 20
+    ids.write_text("[[1, 100000]]")
+    result = run_reprise("bench", "--config", tiny_config, "--random-weights", *flags)
+    assert result.returncode == USAGE and "100000" in result.stderr
+
+
+def test_a_calibration_serves_many_loads(run_reprise, start_server, tiny_repository, tmp_path):
+    checkpoint = tiny_repository / "tiny-reuse" / "1"
+    file = tmp_path / "heads.json"
+    result = run_reprise("bench", "--model", checkpoint, "--threads", 1, "--calibrate", file)
+    assert result.returncode == 0, result.stderr
+    known = json.loads(file.read_text())
+    # What the file says is what is predicted: reading made dear, nothing is stored.
+    for kind in known["kinds"]:
+        for length in kind["lengths"]:
+            length.update(compute_ns=100, compute_kept_ns=100, compute_stored_ns=100, read_ns=999)
+            length.update(recompute_ns=50)
+    file.write_text(json.dumps(known))
+    flags = ["--threads", 1, "--calibration", file, "--seq-len", 16, "--json"]
+    result = run_reprise("inspect", checkpoint, *flags)
+    assert result.returncode == 0, result.stderr
+    assert set(json.loads(result.stdout)["strategies"][0]["chosen"]) == {"recompute"}
+    server = start_server(tiny_repository, "--threads", 1, "--calibration", file).await_ready()
+    server.stop()
+    file.write_text("{}")
+    for command in (("serve", "--model-repository", tiny_repository), ("inspect", checkpoint)):
+        result = run_reprise(*command, "--calibration", file)
+        assert result.returncode != 0 and "kinds is null" in result.stderr
+
+
+def test_bench_calibrates_only_what_reuses(run_reprise, tiny_config, tmp_path):
+    file = tmp_path / "heads.json"
+    result = run_reprise("bench", "--config", tiny_config, "--random-weights", "--calibrate", file)
+    assert result.returncode == USAGE and "none of the plans reuses a head" in result.stderr
+    assert not file.exists()
+
+
 def test_inspect_draws_the_reuse_map(run_reprise, full_repository):
     result = run_reprise("inspect", full_repository / "minilm-reuse" / "1")
     assert result.returncode == 0, result.stderr
