@@ -155,7 +155,7 @@ def test_a_drain_finishes_what_is_under_way_and_sends_the_rest_elsewhere(
     start_server, full_repository
 ):
     server = start_server(full_repository / "minilm" / "1", "--model-name", "minilm").await_ready()
-    big = {"name": "input_ids", "datatype": "INT64", "shape": [4, 512], "data": [7] * 2048}
+    big = {"name": "input_ids", "datatype": "INT64", "shape": [8, 512], "data": [7] * 4096}
     kept = http.client.HTTPConnection("127.0.0.1", server.http_port, timeout=60)
     kept.request("GET", "/v2/health/live")
     assert kept.getresponse().read() == b'{"live":true}'

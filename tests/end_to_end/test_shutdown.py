@@ -50,7 +50,7 @@ def test_a_request_that_comes_during_the_drain_is_told_to_try_elsewhere(demo_ser
     server = demo_server()
     with server.open_channel() as channel:
         stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
-        calls = [stub.ModelInfer.future(ids_request("minilm", [[7] * 512] * 4)) for _ in range(4)]
+        calls = [stub.ModelInfer.future(ids_request("minilm", [[7] * 512] * 8)) for _ in range(4)]
         await_inflight(server, len(calls))
         server.signal(signal.SIGTERM)
         server.await_log("taking no new inferences")

@@ -38,8 +38,8 @@ def texts(values=SENTENCES):
 
 
 def big_request():
-    """A quarter of a second of work or more: the demo model on its longest sequences."""
-    return [make_input("input_ids", np.full((4, 512), 7, np.int64))]
+    """A tenth of a second of work or more: the demo model on its longest sequences."""
+    return [make_input("input_ids", np.full((8, 512), 7, np.int64))]
 
 
 def test_it_sees_a_live_and_ready_server(client):
@@ -280,12 +280,13 @@ def calls(page, code):
 def busy_executor(server, client):
     """Keeps the demo model's executor at work for a while; yields an event that is set when it is free."""
     free = threading.Event()
-    left = itertools.count(2, -1)
-    for _ in range(3):
+    requests = 8
+    left = itertools.count(requests - 1, -1)
+    for _ in range(requests):
         client.async_infer(
             "minilm", big_request(), callback=lambda result, error: next(left) or free.set()
         )
-    scrape_when(server.metrics_port, lambda page: inflight(page) == 3)
+    scrape_when(server.metrics_port, lambda page: inflight(page) == requests)
     yield free
     assert free.wait(60)
 
