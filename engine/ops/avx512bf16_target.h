@@ -4,15 +4,17 @@
 // was first compiled there would be used everywhere.
 #pragma once
 
+#define REPRISE_PRAGMA(text) _Pragma(#text)
+
 #ifdef __clang__
 #define REPRISE_BEGIN_AVX512BF16                                                         \
-  _Pragma(                                                                               \
-      "clang attribute push(__attribute__((target(\"avx512f,avx512bw,avx512dq,avx512vl," \
-      "avx512bf16,avx2,fma\"))), apply_to = function)")
-#define REPRISE_END_AVX512BF16 _Pragma("clang attribute pop")
+  REPRISE_PRAGMA(clang attribute push(                                                   \
+      __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma"))), \
+      apply_to = function))
+#define REPRISE_END_AVX512BF16 REPRISE_PRAGMA(clang attribute pop)
 #else
-#define REPRISE_BEGIN_AVX512BF16 \
-  _Pragma("GCC push_options")    \
-      _Pragma("GCC target(\"avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma\")")
-#define REPRISE_END_AVX512BF16 _Pragma("GCC pop_options")
+#define REPRISE_BEGIN_AVX512BF16   \
+  REPRISE_PRAGMA(GCC push_options) \
+  REPRISE_PRAGMA(GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma"))
+#define REPRISE_END_AVX512BF16 REPRISE_PRAGMA(GCC pop_options)
 #endif

@@ -56,8 +56,9 @@ struct ModelServingOptions {
 absl::Status Validate(const ModelServingOptions& options);
 
 // For flags and model.json alike. InvalidArgument lists the values that exist.
-absl::StatusOr<engine::Precision> ParsePrecision(std::string_view text);      // auto fp32 bf16
-absl::StatusOr<engine::ReuseStrategy> ParseStrategy(std::string_view text);   // auto stored recompute fused
+absl::StatusOr<engine::Precision> ParsePrecision(std::string_view text);  // auto fp32 bf16
+absl::StatusOr<engine::ReuseStrategy> ParseStrategy(
+    std::string_view text);  // auto stored recompute fused
 absl::StatusOr<engine::ScoreFormat> ParseScoreFormat(std::string_view text);  // auto fp32 bf16
 std::string_view Name(engine::ReuseStrategy strategy);
 
