@@ -66,6 +66,11 @@ def check(name, answer, expected, case, precision):
     return cosine
 
 
+def peers_in(precision, options):
+    """The names of those that have such arithmetic."""
+    return [name for name in options.peers if (name, precision) != ("onnxruntime", "bf16")]
+
+
 class Comparison:
     """One case in one precision."""
 
@@ -75,7 +80,7 @@ class Comparison:
 
     def run(self, expected, progress):
         """A dict for JSON: first the checks, then the times."""
-        names = [name for name in self._options.peers if (name, self._precision) != ("onnxruntime", "bf16")]
+        names = peers_in(self._precision, self._options)
         with contextlib.ExitStack() as stack:
             progress.show("checking reprise")
             answer = self._reprise.answer(self._case, self._precision)
@@ -128,13 +133,17 @@ class Comparison:
         return np.load(file)
 
     def _memory(self, names):
-        """{program: peak resident bytes} of fresh processes that loaded the model and ran it."""
-        peaks = {"reprise exact": self._reprise.peak_rss_bytes(self._case, self._precision)}
+        """{program: {"peak_rss_bytes", "start_rss_bytes"}} of fresh processes that loaded the model and ran it.
+
+        The start is the peak of a process that has loaded its libraries and nothing else.
+        """
+        peaks = {"reprise exact": self._reprise.memory(self._case, self._precision)}
         for name in names:
             with PeerProcess(name, self._options) as peer:
+                start = peer.tell("memory")["peak_rss_bytes"]
                 self._load(peer)
                 peer.tell("turn", warmup=1, repetitions=2)
-                peaks[name] = peer.tell("memory")["peak_rss_bytes"]
+                peaks[name] = {**peer.tell("memory"), "start_rss_bytes": start}
         return peaks
 
 
@@ -151,7 +160,8 @@ def compare(options):
     reprise = RepriseBench(options)
     bert = read_bert(options.checkpoint)
     cases = list(make_cases(bert, options))
-    progress = Progress((1 + len(options.peers)) * options.rounds * len(cases) * len(options.precision))
+    contenders = sum(1 + len(peers_in(precision, options)) for precision in options.precision)
+    progress = Progress(contenders * options.rounds * len(cases))
     results = []
     with tempfile.TemporaryDirectory() as folder:
         for case in cases:

@@ -4,14 +4,25 @@ import json
 import os
 import pathlib
 import subprocess
+import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
-# What lowers the instruction set of each library, by reprise's name of it. None: it has no such switch.
+# What lowers the instruction set of PyTorch's own kernels, oneDNN's and MKL's, by reprise's name of it.
 ISA_SWITCHES = {
-    "avx2": {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"},
-    "avx512": {"ATEN_CPU_CAPABILITY": "avx512", "ONEDNN_MAX_CPU_ISA": "AVX512_CORE"},
-    "avx512_bf16": {"ATEN_CPU_CAPABILITY": "avx512", "ONEDNN_MAX_CPU_ISA": "AVX512_CORE_BF16"},
+    "avx2": {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_ENABLE_INSTRUCTIONS": "AVX2"},
+    "avx512": {
+        "ATEN_CPU_CAPABILITY": "avx512",
+        "ONEDNN_MAX_CPU_ISA": "AVX512_CORE",
+        "MKL_ENABLE_INSTRUCTIONS": "AVX512",
+    },
+    "avx512_bf16": {
+        "ATEN_CPU_CAPABILITY": "avx512",
+        "ONEDNN_MAX_CPU_ISA": "AVX512_CORE_BF16",
+        "MKL_ENABLE_INSTRUCTIONS": "AVX512",
+    },
 }
+# How much of what a peer said on standard error goes into the message when it ends.
+TAIL_BYTES = 2000
 
 
 class PeerFailed(Exception):
@@ -23,6 +34,8 @@ def environment(name, options):
     variables = {**os.environ, "OMP_NUM_THREADS": str(options.threads), "OMP_PROC_BIND": "close"}
     variables["TORCHINDUCTOR_FREEZING"] = "1"
     variables["TORCHINDUCTOR_CACHE_DIR"] = str(options.environments / "inductor")
+    if name.startswith("torch"):  # see mkl_any_vendor.c
+        variables["LD_PRELOAD"] = str(options.environments / "libmkl_any_vendor.so")
     if options.isa:
         variables.update(ISA_SWITCHES[options.isa])
     return variables
@@ -34,11 +47,13 @@ class PeerProcess:
     def __init__(self, name, options):
         self.name = name
         python = options.environments / name.split("-")[0] / "bin/python"
+        # A file, not a pipe: nobody would empty that while the peer works.
+        self._complaints = None if options.verbose else tempfile.TemporaryFile()
         self._process = subprocess.Popen(
             [python, HERE / "peer.py", name],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE if not options.verbose else None,
+            stderr=self._complaints,
             text=True,
             env=environment(name, options),
             cwd=HERE,
@@ -52,6 +67,8 @@ class PeerProcess:
         self._process.stdin.close()
         self._process.kill()
         self._process.wait()
+        if self._complaints:
+            self._complaints.close()
 
     def tell(self, do, **arguments):
         """Sends a command; its answer. PeerFailed when it is an error."""
@@ -66,4 +83,11 @@ class PeerProcess:
                 if "error" in reply:
                     raise PeerFailed(f"{self.name}: {reply['error']}")
                 return reply
-        raise PeerFailed(f"{self.name} ended with {self._process.wait()}; run again with --verbose to see why")
+        raise PeerFailed(f"{self.name} ended with {self._process.wait()}{self._last_words()}")
+
+    def _last_words(self):
+        if not self._complaints:
+            return ""
+        length = self._complaints.seek(0, os.SEEK_END)
+        self._complaints.seek(max(0, length - TAIL_BYTES))
+        return ", saying:\n" + self._complaints.read().decode(errors="replace")

@@ -50,15 +50,20 @@ def draw_table(cases):
 
 
 def draw_memory(comparison):
-    """Peak resident memory beyond one copy of the weights."""
-    rows = [("precision", "batch", "length", "program", "peak MiB", "beyond weights", "reprise /")]
+    """Peak resident memory beyond one copy of the weights, and beyond the libraries' own too."""
+    headings = ("peak MiB", "beyond weights", "reprise /", "and beyond libraries", "reprise /")
+    rows = [("precision", "batch", "length", "program", *headings)]
     for case in comparison["cases"]:
         weights = comparison["weight_bytes"][case["precision"]]
-        own = case["memory"]["reprise exact"] - weights
-        for program, peak in case["memory"].items():
-            mib = [f"{value / 2**20:.0f}" for value in (peak, peak - weights)]
-            ratio = "" if program == "reprise exact" else f"{own / (peak - weights):.2f}"
-            rows.append((case["precision"], str(case["batch_size"]), length_text(case), program, *mib, ratio))
+        beyond = {
+            program: (peak["peak_rss_bytes"] - weights, peak["peak_rss_bytes"] - weights - peak["start_rss_bytes"])
+            for program, peak in case["memory"].items()
+        }
+        for program, memory in case["memory"].items():
+            cells = [f"{memory['peak_rss_bytes'] / 2**20:.0f}"]
+            for own, its in zip(beyond["reprise exact"], beyond[program]):
+                cells += [f"{its / 2**20:.0f}", "" if program == "reprise exact" else f"{own / its:.2f}"]
+            rows.append((case["precision"], str(case["batch_size"]), length_text(case), program, *cells))
     return lay_out(rows)
 
 

@@ -9,6 +9,10 @@ import tempfile
 import numpy as np
 
 
+# A model of less than a mebibyte: what a process takes that runs it is the program and its libraries.
+SMALL = {"num_hidden_layers": 1, "hidden_size": 64, "num_attention_heads": 1, "intermediate_size": 64, "vocab_size": 100}
+
+
 class BenchError(Exception):
     """Says why reprise measured nothing."""
 
@@ -51,17 +55,28 @@ class RepriseBench:
         self.others_cpu_share = max(self.others_cpu_share, self.machine.pop("others_cpu_share"))
         return {row["plan"]: {key: row[key] for key in ("median_ms", "min_ms")} for row in document["rows"]}
 
-    def peak_rss_bytes(self, case, precision):
-        """Of a process that runs the exact plan alone."""
+    def memory(self, case, precision):
+        """{"peak_rss_bytes", "start_rss_bytes"}: of a process that runs the exact plan, and of one with hardly a model."""
         flags = ("--plan", "exact", "--lengths", ",".join(map(str, case.lengths)))
-        return self._run(precision, *flags, "--repetitions", "2", "--warmup", "1")["peak_rss_bytes"]
+        peak = self._run(precision, *flags, "--repetitions", "2", "--warmup", "1")["peak_rss_bytes"]
+        return {"peak_rss_bytes": peak, "start_rss_bytes": self._start_rss_bytes()}
+
+    def _start_rss_bytes(self):
+        with tempfile.TemporaryDirectory() as folder:
+            small = pathlib.Path(folder) / "config.json"
+            small.write_text(json.dumps(json.loads((self._options.checkpoint / "config.json").read_text()) | SMALL))
+            flags = ("--plan", "exact", "--seq-len", "16", "--repetitions", "1", "--warmup", "0")
+            return self._bench("--config", small, "--random-weights", *flags)["peak_rss_bytes"]
 
     def _run(self, precision, *flags):
+        return self._bench("--model", self._options.checkpoint, "--precision", precision, *flags)
+
+    def _bench(self, *flags):
         options = self._options
         with tempfile.TemporaryDirectory() as folder:
             result = pathlib.Path(folder) / "bench.json"
-            command = [options.reprise, "bench", "--model", options.checkpoint, "--precision", precision]
-            command += ["--threads", str(options.threads), "--pin-threads", "--json", result, *flags]
+            command = [options.reprise, "bench", *flags]
+            command += ["--threads", str(options.threads), "--pin-threads", "--json", result]
             if options.isa:
                 command += ["--cpu-isa", options.isa]
             done = subprocess.run(command, capture_output=True, text=True)

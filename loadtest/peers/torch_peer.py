@@ -77,7 +77,8 @@ class TorchEager(Peer):
         self.about = {
             "version": torch.__version__,
             "isa": f"ATen {torch.backends.cpu.get_cpu_capability()}, "
-            f"oneDNN up to {os.environ.get('ONEDNN_MAX_CPU_ISA', 'the best')}",
+            f"oneDNN up to {os.environ.get('ONEDNN_MAX_CPU_ISA', 'the best')}, "
+            f"MKL up to {os.environ.get('MKL_ENABLE_INSTRUCTIONS', 'the best')} on any vendor's processor",
             "settings": {"threads": torch.get_num_threads()},
         }
 
