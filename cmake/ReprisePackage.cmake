@@ -2,8 +2,10 @@
 
 add_library(reprise_compile_options INTERFACE)
 target_include_directories(reprise_compile_options INTERFACE "${PROJECT_SOURCE_DIR}")
-target_compile_options(reprise_compile_options INTERFACE -Wall -Wextra -Wno-sign-compare
-                       $<$<BOOL:${REPRISE_WERROR}>:-Werror>)
+target_compile_options(reprise_compile_options INTERFACE
+  "$<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Wno-sign-compare>"
+  "$<$<AND:$<COMPILE_LANGUAGE:CXX>,$<BOOL:${REPRISE_WERROR}>>:-Werror>"
+  "$<$<AND:$<COMPILE_LANGUAGE:CUDA>,$<BOOL:${REPRISE_WERROR}>>:-Werror=all-warnings>")
 if(REPRISE_SANITIZER STREQUAL "address")
   target_compile_options(reprise_compile_options INTERFACE -fsanitize=address,undefined
                          -fno-sanitize-recover=undefined -fno-omit-frame-pointer)

@@ -1,0 +1,57 @@
+// Decides on the host what the attention kernels of a reuse group will do with a batch: which
+// sequences go together, how each gets its scores, where these are kept.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "engine/cuda/attention.h"
+#include "engine/layers/micro_batch.h"
+#include "engine/reuse/strategy.h"
+#include "engine/tensor/ragged_batch.h"
+
+namespace reprise::engine::cuda {
+
+constexpr std::int64_t TilesOf(std::int64_t seq_len) { return (seq_len + kTile - 1) / kTile; }
+
+// Tiles of scores of one sequence with all its slots, and the bytes that they take with what
+// belongs to them: probabilities in bf16, a maximum for each row of a tile, a sum for each row.
+constexpr std::int64_t ScoreTiles(std::int64_t seq_len, int slots) {
+  return slots * TilesOf(seq_len) * TilesOf(seq_len);
+}
+constexpr std::int64_t StoredBytes(std::int64_t seq_len, int slots) {
+  return ScoreTiles(seq_len, slots) * (2 * kTileScores + 4 * kTile) + slots * seq_len * 4;
+}
+
+struct ScheduleLimits {
+  std::int64_t rows = 0;         // of a micro-batch; one sequence is always taken
+  std::int64_t score_bytes = 0;  // of a micro-batch's stored scores
+  int slots = 0;
+};
+
+// A micro-batch and its share of Schedule::tiles.
+struct ScheduledMicroBatch {
+  layers::MicroBatch micro;
+  std::int64_t first_tile = 0;
+  std::int32_t tiles = 0;
+};
+
+// Where MakeSchedule writes, all in memory that the device gets a copy of. Views may be longer than
+// what is written.
+struct ScheduleArrays {
+  std::span<SequenceStrategy> strategies;  // [batch_size]
+  std::span<std::int64_t> prob_offsets;    // [batch_size], in tiles, from 0 in every micro-batch
+  std::span<std::int64_t> max_offsets;     // [batch_size]
+  std::span<QueryTile> tiles;              // [sum of TilesOf(n)]
+  std::span<std::int32_t> tile_counts;     // [micro-batches]
+};
+
+// Cuts the batch into micro-batches. `strategy_for(n)` is that of a sequence of n tokens. Fills
+// `arrays` and, in place of what was there, `micro_batches`, whose capacity batch_size must have.
+void MakeSchedule(const RaggedBatch& batch, const ScheduleLimits& limits,
+                  const std::function<reuse::Strategy(std::int64_t)>& strategy_for,
+                  const ScheduleArrays& arrays, std::vector<ScheduledMicroBatch>* micro_batches);
+
+}  // namespace reprise::engine::cuda

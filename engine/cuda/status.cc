@@ -1,0 +1,77 @@
+#include "engine/cuda/status.h"
+
+#include <atomic>
+
+#include "absl/strings/str_cat.h"
+
+namespace reprise::engine::cuda {
+namespace {
+
+std::atomic<bool> device_is_lost{false};
+
+bool EndsContext(cudaError_t error) {
+  switch (error) {
+    case cudaErrorIllegalAddress:
+    case cudaErrorIllegalInstruction:
+    case cudaErrorMisalignedAddress:
+    case cudaErrorInvalidAddressSpace:
+    case cudaErrorInvalidPc:
+    case cudaErrorHardwareStackError:
+    case cudaErrorLaunchFailure:
+    case cudaErrorLaunchTimeout:
+    case cudaErrorAssert:
+    case cudaErrorECCUncorrectable:
+    case cudaErrorDevicesUnavailable:
+    case cudaErrorExternalDevice:
+    case cudaErrorContained:
+      return true;
+    default:
+      return false;
+  }
+}
+
+absl::StatusCode CodeOf(cudaError_t error) {
+  switch (error) {
+    case cudaErrorMemoryAllocation:
+      return absl::StatusCode::kResourceExhausted;
+    case cudaErrorNoDevice:
+    case cudaErrorInsufficientDriver:
+    case cudaErrorSystemNotReady:
+    case cudaErrorSystemDriverMismatch:
+    case cudaErrorInvalidDevice:
+      return absl::StatusCode::kFailedPrecondition;
+    default:
+      return absl::StatusCode::kInternal;
+  }
+}
+
+const char* AdviceFor(cudaError_t error) {
+  switch (error) {
+    case cudaErrorMemoryAllocation:
+      return "; lower max_batch_tokens or the score cache, or load fewer models on this device";
+    case cudaErrorNoDevice:
+      return "; no NVIDIA GPU is visible here: use --device cpu, or see CUDA_VISIBLE_DEVICES and "
+             "how "
+             "the container was started";
+    case cudaErrorInsufficientDriver:
+      return "; the driver is missing or too old for CUDA 13, which needs version 580 or newer: "
+             "use "
+             "--device cpu, or install a newer driver";
+    default:
+      return EndsContext(error) ? "; the device is lost to this process, start it anew" : "";
+  }
+}
+
+}  // namespace
+
+absl::Status ToStatus(cudaError_t error, const char* doing) {
+  if (error == cudaSuccess) return absl::OkStatus();
+  if (EndsContext(error)) device_is_lost.store(true, std::memory_order_relaxed);
+  return absl::Status(CodeOf(error),
+                      absl::StrCat("CUDA error ", cudaGetErrorName(error), " (",
+                                   cudaGetErrorString(error), ") while ", doing, AdviceFor(error)));
+}
+
+bool DeviceIsLost() { return device_is_lost.load(std::memory_order_relaxed); }
+
+}  // namespace reprise::engine::cuda

@@ -1,0 +1,280 @@
+#include "engine/cuda/attention.h"
+
+#include <cmath>
+#include <cstring>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "engine/cuda/schedule.h"
+#include "engine/tensor/dtype.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/engine/ops/test_matrices.h"
+#include "tests/reference/ops.h"
+#include "tests/reference/tolerance.h"
+#include "tests/status_matchers.h"
+
+namespace reprise::engine::cuda {
+namespace {
+
+using ops::RandomMatrix;
+using reference::AllClose;
+using reference::Matrix;
+using reuse::Strategy;
+
+// Probabilities and context are rounded to bf16 (2^-9 each); values are around 1, so contexts are
+// at most that.
+constexpr reference::Tolerance kBf16 = {0.02, 0.02};
+constexpr int kHeads = 3;
+constexpr int kSlots = 2;
+constexpr std::int32_t kMaxDistance = 6;
+
+// Lengths around the edges of tiles and of a warp's rows.
+const std::vector<std::int32_t> kLengths = {1, 15, 16, 17, 63, 64, 65, 130};
+
+// A layer's input in the engine's layout, and a store, all in ordinary memory.
+class Layer {
+ public:
+  Layer(int head_dim, int computed, std::mt19937& random)
+      : head_dim_(head_dim), computed_(computed) {
+    cu_seqlens_ = {0};
+    for (const std::int32_t n : kLengths) cu_seqlens_.push_back(cu_seqlens_.back() + n);
+    projected_ = RandomMatrix(rows(), columns(), 1.0f, DType::kBF16, random);
+    for (const auto& row : projected_) {
+      for (const double value : row) {
+        bits_.push_back(BFloat16::FromFloat(static_cast<float>(value)).bits);
+      }
+    }
+    context_.assign(rows() * kHeads * head_dim, 0xffff);  // NaN: everything must be written
+  }
+
+  std::int64_t rows() const { return cu_seqlens_.back(); }
+  std::int64_t columns() const { return (2 * computed_ + kHeads) * head_dim_; }
+  // Columns of head `index` of the packed projection, for one sequence.
+  Matrix Part(int sequence, int index) const {
+    Matrix part;
+    for (std::int32_t row = cu_seqlens_[sequence]; row < cu_seqlens_[sequence + 1]; ++row) {
+      const auto begin = projected_[row].begin() + index * head_dim_;
+      part.emplace_back(begin, begin + head_dim_);
+    }
+    return part;
+  }
+  std::vector<float> Context(int sequence, int head) const {
+    std::vector<float> values;
+    for (std::int32_t row = cu_seqlens_[sequence]; row < cu_seqlens_[sequence + 1]; ++row) {
+      for (int i = 0; i < head_dim_; ++i) {
+        values.push_back(BFloat16{context_[(row * kHeads + head) * head_dim_ + i]}.ToFloat());
+      }
+    }
+    return values;
+  }
+
+  AttentionArgs Args(const std::vector<HeadRole>& roles) {
+    return {.heads = kHeads,
+            .computed = computed_,
+            .head_dim = head_dim_,
+            .scale = 1.0f / std::sqrt(static_cast<float>(head_dim_)),
+            .projected = bits_.data(),
+            .context = context_.data(),
+            .roles = roles.data(),
+            .cu_seqlens = cu_seqlens_.data(),
+            .store = {}};
+  }
+  const std::vector<std::int32_t>& cu_seqlens() const { return cu_seqlens_; }
+  const std::vector<std::uint16_t>& context_bits() const { return context_; }
+
+ private:
+  int head_dim_;
+  int computed_;
+  std::vector<std::int32_t> cu_seqlens_;
+  Matrix projected_;
+  std::vector<std::uint16_t> bits_;
+  std::vector<std::uint16_t> context_;
+};
+
+// A schedule and a store for all sequences at once.
+class Plan {
+ public:
+  Plan(const Layer& layer, int head_dim, Strategy strategy) {
+    const std::int64_t sequences = static_cast<std::int64_t>(kLengths.size());
+    strategies_.resize(sequences);
+    prob_offsets_.resize(sequences);
+    max_offsets_.resize(sequences);
+    tile_counts_.resize(sequences);
+    tiles_.resize(layer.rows());
+    micro_batches_.reserve(sequences);
+    const RaggedBatch batch = {layer.cu_seqlens(), {}, {}, {}};
+    MakeSchedule(
+        batch, {1 << 20, 1 << 30, kSlots}, [&](std::int64_t) { return strategy; },
+        {strategies_, prob_offsets_, max_offsets_, tiles_, tile_counts_}, &micro_batches_);
+    EXPECT_EQ(micro_batches_.size(), 1u);
+    std::int64_t score_tiles = 0;
+    for (const std::int32_t n : kLengths) score_tiles += ScoreTiles(n, kSlots);
+    // NaN, and a tile at the end that must stay so.
+    probs_.assign((score_tiles + 1) * kTileScores / 2, ~0u);
+    maxima_.assign((score_tiles + 1) * kTile, std::nanf(""));
+    sums_.assign(kSlots * layer.rows(), std::nanf(""));
+    projections_.assign(kSlots * 2 * layer.rows() * head_dim / 2, ~0u);
+    max_rows_ = layer.rows();
+  }
+
+  void Fill(AttentionArgs* args) {
+    args->strategies = strategies_.data();
+    args->tiles = tiles_.data();
+    args->num_tiles = tile_counts_.data();
+    args->max_tiles =
+        micro_batches_[0].tiles + 2;  // as a graph's, which is made for larger batches
+    args->store = {.probs = reinterpret_cast<std::uint16_t*>(probs_.data()),
+                   .prob_offsets = prob_offsets_.data(),
+                   .maxima = maxima_.data(),
+                   .max_offsets = max_offsets_.data(),
+                   .sums = sums_.data(),
+                   .projections = reinterpret_cast<std::uint16_t*>(projections_.data()),
+                   .max_rows = max_rows_};
+  }
+  bool LastTileIsUntouched() const {
+    return std::isnan(maxima_.back()) && probs_.back() == ~0u &&
+           std::isnan(maxima_[maxima_.size() - kTile]) &&
+           probs_[probs_.size() - kTileScores / 2] == ~0u;
+  }
+
+ private:
+  std::vector<SequenceStrategy> strategies_;
+  std::vector<std::int64_t> prob_offsets_, max_offsets_;
+  std::vector<std::int32_t> tile_counts_;
+  std::vector<QueryTile> tiles_;
+  std::vector<ScheduledMicroBatch> micro_batches_;
+  alignas(16) std::vector<std::uint32_t> probs_;
+  std::vector<float> maxima_, sums_;
+  std::vector<std::uint32_t> projections_;
+  std::int64_t max_rows_ = 0;
+};
+
+Matrix BiasMatrix(const std::vector<float>& table, std::int32_t n) {
+  Matrix bias = reference::Zeros(n, n);
+  for (std::int32_t q = 0; q < n; ++q) {
+    for (std::int32_t k = 0; k < n; ++k) {
+      bias[q][k] = table[std::clamp(k - q + kMaxDistance - 1, 0, 2 * kMaxDistance - 2)];
+    }
+  }
+  return bias;
+}
+
+class CudaAttentionTest : public ::testing::TestWithParam<int> {
+ protected:
+  int head_dim() const { return GetParam(); }
+  std::mt19937 random_{7};
+};
+INSTANTIATE_TEST_SUITE_P(HeadDims, CudaAttentionTest, ::testing::Values(16, 32, 64, 128));
+
+TEST_P(CudaAttentionTest, ComputedHeadsAgreeWithTheReference) {
+  Layer layer(head_dim(), kHeads, random_);
+  Plan plan(layer, head_dim(), Strategy::kNone);
+  const std::vector<HeadRole> roles = {{.computed = 0}, {.computed = 1}, {.computed = 2}};
+  AttentionArgs args = layer.Args(roles);
+  plan.Fill(&args);
+  ASSERT_OK(RunAttention(Stream(), args));
+  for (int sequence = 0; sequence < static_cast<int>(kLengths.size()); ++sequence) {
+    for (int head = 0; head < kHeads; ++head) {
+      SCOPED_TRACE("length " + std::to_string(kLengths[sequence]) + ", head " +
+                   std::to_string(head));
+      const Matrix probs = reference::AttentionProbs(
+          layer.Part(sequence, head), layer.Part(sequence, kHeads + head), args.scale, {});
+      EXPECT_THAT(layer.Context(sequence, head),
+                  AllClose(reference::Flat(
+                               reference::Context(probs, layer.Part(sequence, 2 * kHeads + head))),
+                           kBf16));
+    }
+  }
+}
+
+// Two layers: heads 0 and 2 of the first keep what the strategy needs, head 0 of the second takes
+// that of head 2 and head 1 that of head 0; head 2 computes, so all kinds of heads share a launch.
+TEST_P(CudaAttentionTest, ReusingHeadsTakeTheScoresOfTheirSources) {
+  std::vector<std::uint16_t> bits_of_first_strategy;
+  std::vector<float> table(2 * 2 * kMaxDistance - 1);
+  std::vector<float> other_table(table.size());
+  std::normal_distribution<float> normal;
+  for (float& bias : table) bias = normal(random_);
+  for (float& bias : other_table) bias = normal(random_);
+  Layer first(head_dim(), kHeads, random_);
+  Layer second(head_dim(), 1, random_);
+  std::vector<std::int32_t> positions;
+  for (const std::int32_t n : kLengths) {
+    for (std::int32_t i = 0; i < n; ++i) positions.push_back(i);
+  }
+  for (const Strategy strategy : reuse::kReuseStrategies) {
+    SCOPED_TRACE(std::string(Name(strategy)));
+    Plan plan(first, head_dim(), strategy);
+    const std::vector<HeadRole> first_roles = {
+        {.computed = 0, .slot = 0, .bias = table.data()},
+        {.computed = 1, .bias = other_table.data()},
+        {.computed = 2, .slot = 1, .bias = other_table.data()}};
+    const std::vector<HeadRole> second_roles = {{.slot = 1, .bias = other_table.data()},
+                                                {.slot = 0, .bias = table.data()},
+                                                {.computed = 0, .bias = table.data()}};
+    Layer second_again = second;
+    for (Layer* layer : {&first, &second_again}) {
+      const std::vector<HeadRole>& roles = layer == &first ? first_roles : second_roles;
+      AttentionArgs args = layer->Args(roles);
+      args.positions = positions.data();
+      args.max_distance = kMaxDistance;
+      plan.Fill(&args);
+      ASSERT_OK(KeepProjections(Stream(), args));
+      ASSERT_OK(RunAttention(Stream(), args));
+    }
+    EXPECT_TRUE(plan.LastTileIsUntouched());
+
+    const float scale = 1.0f / std::sqrt(static_cast<float>(head_dim()));
+    for (int sequence = 0; sequence < static_cast<int>(kLengths.size()); ++sequence) {
+      SCOPED_TRACE("length " + std::to_string(kLengths[sequence]));
+      const auto probs = [&](const Layer& layer, int computed, int head,
+                             const std::vector<float>& bias) {
+        return reference::AttentionProbs(layer.Part(sequence, head),
+                                         layer.Part(sequence, computed + head), scale,
+                                         BiasMatrix(bias, kLengths[sequence]));
+      };
+      const Matrix expected_probs[] = {probs(first, kHeads, 2, other_table),
+                                       probs(first, kHeads, 0, table), probs(second, 1, 0, table)};
+      for (int head = 0; head < kHeads; ++head) {
+        SCOPED_TRACE("head " + std::to_string(head));
+        EXPECT_THAT(second_again.Context(sequence, head),
+                    AllClose(reference::Flat(reference::Context(expected_probs[head],
+                                                                second.Part(sequence, 2 + head))),
+                             kBf16));
+      }
+    }
+    // All strategies give the same bits.
+    if (bits_of_first_strategy.empty()) bits_of_first_strategy = second_again.context_bits();
+    EXPECT_EQ(second_again.context_bits(), bits_of_first_strategy);
+  }
+}
+
+// A head that takes its own scores back gives the bits that it gave when it computed them.
+TEST_P(CudaAttentionTest, ReadingGivesTheBitsOfComputing) {
+  Layer layer(head_dim(), kHeads, random_);
+  Plan plan(layer, head_dim(), Strategy::kStored);
+  const std::vector<HeadRole> computing = {
+      {.computed = 0, .slot = 0}, {.computed = 1, .slot = 1}, {.computed = 2}};
+  AttentionArgs args = layer.Args(computing);
+  plan.Fill(&args);
+  ASSERT_OK(RunAttention(Stream(), args));
+  const std::vector<std::uint16_t> computed = layer.context_bits();
+  const std::vector<HeadRole> reading = {{.slot = 0}, {.slot = 1}, {.computed = 2}};
+  args.roles = reading.data();
+  ASSERT_OK(RunAttention(Stream(), args));
+  EXPECT_EQ(layer.context_bits(), computed);
+}
+
+TEST(CudaAttentionErrors, OtherHeadDimensionsAreRefused) {
+  AttentionArgs args;
+  args.head_dim = 48;
+  EXPECT_THAT(RunAttention(Stream(), args),
+              testing::StatusIs(absl::StatusCode::kUnimplemented, ::testing::HasSubstr("48")));
+  EXPECT_EQ(PaddedHeadDim(48), 64);
+  EXPECT_EQ(PaddedHeadDim(129), 0);
+}
+
+}  // namespace
+}  // namespace reprise::engine::cuda

@@ -1,0 +1,208 @@
+#include "engine/cuda/rows.h"
+
+#include <cmath>
+#include <random>
+#include <vector>
+
+#include "engine/tensor/dtype.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/engine/ops/test_matrices.h"
+#include "tests/reference/ops.h"
+#include "tests/reference/tolerance.h"
+#include "tests/status_matchers.h"
+
+namespace reprise::engine::cuda {
+namespace {
+
+using ops::Flat;
+using ops::RandomMatrix;
+using reference::AllClose;
+using reference::Matrix;
+
+// Normalised values are at most around 5; bf16 rounds by 2^-9 of that.
+constexpr reference::Tolerance kBf16 = {0.004, 0.004};
+constexpr double kEps = 1e-5;
+
+std::vector<std::uint16_t> Bits(const Matrix& matrix) {
+  std::vector<std::uint16_t> bits;
+  for (const float value : Flat(matrix)) bits.push_back(BFloat16::FromFloat(value).bits);
+  return bits;
+}
+std::vector<float> Floats(const std::vector<std::uint16_t>& bits) {
+  std::vector<float> values;
+  for (const std::uint16_t value : bits) values.push_back(BFloat16{value}.ToFloat());
+  return values;
+}
+std::vector<double> Doubles(const std::vector<float>& values) {
+  return {values.begin(), values.end()};
+}
+
+Matrix Sum(const Matrix& a, const Matrix& b) {
+  Matrix sum = a;
+  for (std::size_t row = 0; row < a.size(); ++row) {
+    for (std::size_t column = 0; column < a[row].size(); ++column)
+      sum[row][column] += b[row][column];
+  }
+  return sum;
+}
+
+// Hidden sizes with whole and broken pairs, fewer and more than a warp's share.
+class CudaRowsTest : public ::testing::TestWithParam<int> {
+ protected:
+  static constexpr int kRows = 7;  // not a multiple of a block's
+  int hidden() const { return GetParam(); }
+  Matrix Random(int rows, int columns, DType dtype) {
+    return RandomMatrix(rows, columns, 1.0f, dtype, random_);
+  }
+  NormWeights norm() const { return {gamma_.data(), beta_.data(), kEps}; }
+  Matrix Normed(const Matrix& x) const {
+    return reference::LayerNorm(x, Doubles(gamma_), Doubles(beta_), kEps);
+  }
+  std::mt19937 random_{3};
+  std::vector<float> gamma_ = Flat(RandomMatrix(1, GetParam(), 1.0f, DType::kF32, random_));
+  std::vector<float> beta_ = Flat(RandomMatrix(1, GetParam(), 1.0f, DType::kF32, random_));
+};
+INSTANTIATE_TEST_SUITE_P(HiddenSizes, CudaRowsTest, ::testing::Values(1, 12, 33, 64, 200));
+
+TEST_P(CudaRowsTest, EmbeddingsAreSummedAndNormalised) {
+  const Matrix tokens = Random(20, hidden(), DType::kF32);
+  const Matrix positions = Random(9, hidden(), DType::kF32);
+  const Matrix types = Random(2, hidden(), DType::kF32);
+  const std::vector<std::int32_t> ids = {3, 19, 0, 7, 7, 1, 2};
+  const std::vector<std::int32_t> places = {0, 1, 2, 8, 0, 1, 5};
+  const std::vector<std::int32_t> kinds = {0, 0, 1, 1, 0, 1, 0};
+  Matrix sum;
+  for (int row = 0; row < kRows; ++row) {
+    sum.push_back(Sum(Sum({tokens[ids[row]]}, {positions[places[row]]}), {types[kinds[row]]})[0]);
+  }
+  const std::vector<float> token_table = Flat(tokens), position_table = Flat(positions),
+                           type_table = Flat(types);
+  std::vector<std::uint16_t> operand(kRows * hidden(), 0xffff);
+  std::vector<float> stream(kRows * hidden());
+  ASSERT_OK(EmbedAndNorm(Stream(), {.rows = kRows,
+                                    .hidden_size = hidden(),
+                                    .ids = ids.data(),
+                                    .types = kinds.data(),
+                                    .positions = places.data(),
+                                    .token_table = token_table.data(),
+                                    .position_table = position_table.data(),
+                                    .type_table = type_table.data(),
+                                    .norm = norm(),
+                                    .outputs = {operand.data(), stream.data()}}));
+  EXPECT_THAT(stream, AllClose(reference::Flat(Normed(sum)), reference::kFloat32));
+  EXPECT_THAT(Floats(operand), AllClose(reference::Flat(Normed(sum)), kBf16));
+}
+
+TEST_P(CudaRowsTest, PostNormReplacesTheResidual) {
+  const Matrix residual = Random(kRows, hidden(), DType::kBF16);
+  const Matrix delta = Random(kRows, hidden(), DType::kBF16);
+  std::vector<std::uint16_t> operand = Bits(residual);
+  const std::vector<std::uint16_t> delta_bits = Bits(delta);
+  std::vector<float> stream(kRows * hidden());
+  ASSERT_OK(AddAndNorm(Stream(), {.rows = kRows,
+                                  .hidden_size = hidden(),
+                                  .delta = delta_bits.data(),
+                                  .residual = operand.data(),  // in place
+                                  .norm = norm(),
+                                  .outputs = {operand.data(), stream.data()}}));
+  const std::vector<double> expected = reference::Flat(Normed(Sum(residual, delta)));
+  EXPECT_THAT(stream, AllClose(expected, reference::kFloat32));
+  EXPECT_THAT(Floats(operand), AllClose(expected, kBf16));
+}
+
+TEST_P(CudaRowsTest, PreNormKeepsTheSum) {
+  const Matrix residual = Random(kRows, hidden(), DType::kF32);
+  const Matrix delta = Random(kRows, hidden(), DType::kBF16);
+  const std::vector<std::uint16_t> delta_bits = Bits(delta);
+  std::vector<float> stream = Flat(residual);
+  std::vector<std::uint16_t> operand(kRows * hidden(), 0xffff);
+  AddNormArgs args = {.rows = kRows,
+                      .hidden_size = hidden(),
+                      .delta = delta_bits.data(),
+                      .stream = stream.data(),
+                      .norm = norm(),
+                      .outputs = {.operand = operand.data()}};
+  ASSERT_OK(AddAndNorm(Stream(), args));
+  EXPECT_THAT(stream, AllClose(reference::Flat(Sum(residual, delta)), reference::kFloat32));
+  EXPECT_THAT(Floats(operand), AllClose(reference::Flat(Normed(Sum(residual, delta))), kBf16));
+  // After the last layer nothing is normalised.
+  args.norm = {};
+  ASSERT_OK(AddAndNorm(Stream(), args));
+  EXPECT_THAT(stream,
+              AllClose(reference::Flat(Sum(Sum(residual, delta), delta)), reference::kFloat32));
+}
+
+TEST(CudaActivationTest, AgreesWithTheReferenceOnOddAmounts) {
+  std::mt19937 random(5);
+  for (const int count : {2, 8, 30, 4098}) {
+    const Matrix values = RandomMatrix(1, count, 2.0f, DType::kBF16, random);
+    for (const GpuActivation activation :
+         {GpuActivation::kGeluErf, GpuActivation::kGeluTanh, GpuActivation::kRelu}) {
+      std::vector<double> expected;
+      for (const double x : values[0]) {
+        expected.push_back(activation == GpuActivation::kGeluErf    ? reference::GeluErf(x)
+                           : activation == GpuActivation::kGeluTanh ? reference::GeluTanh(x)
+                                                                    : std::max(x, 0.0));
+      }
+      std::vector<std::uint16_t> bits = Bits(values);
+      ASSERT_OK(Activate(Stream(), {activation, bits.data(), count}));
+      EXPECT_THAT(Floats(bits), AllClose(expected, kBf16));
+    }
+  }
+}
+
+TEST_P(CudaRowsTest, PoolingTakesTheMeanOrTheFirstToken) {
+  const Matrix rows = Random(kRows, hidden(), DType::kF32);
+  const std::vector<float> values = Flat(rows);
+  const std::vector<std::int32_t> cu_seqlens = {0, 1, 4, 7};
+  for (const bool mean : {false, true}) {
+    for (const bool normalize : {false, true}) {
+      std::vector<double> expected;
+      for (int sequence = 0; sequence < 3; ++sequence) {
+        const int begin = cu_seqlens[sequence], end = mean ? cu_seqlens[sequence + 1] : begin + 1;
+        std::vector<double> pooled(hidden());
+        double squares = 0;
+        for (int column = 0; column < hidden(); ++column) {
+          for (int row = begin; row < end; ++row)
+            pooled[column] += rows[row][column] / (end - begin);
+          squares += pooled[column] * pooled[column];
+        }
+        for (double& value : pooled) value /= normalize ? std::sqrt(squares) : 1;
+        expected.insert(expected.end(), pooled.begin(), pooled.end());
+      }
+      std::vector<float> pooled(3 * hidden());
+      ASSERT_OK(Pool(Stream(), {3, hidden(), mean, normalize, values.data(), cu_seqlens.data(),
+                                pooled.data()}));
+      EXPECT_THAT(pooled, AllClose(expected, reference::kFloat32));
+    }
+  }
+}
+
+TEST_P(CudaRowsTest, SmallDenseLayersReadTheFirstTokens) {
+  const Matrix rows = Random(kRows, hidden(), DType::kF32);
+  const Matrix weight = Random(5, hidden(), DType::kF32);
+  const Matrix bias = Random(1, 5, DType::kF32);
+  const std::vector<std::int32_t> first_rows = {0, 3, 6};
+  const std::vector<float> x = Flat(rows), w = Flat(weight), b = Flat(bias);
+  std::vector<float> y(3 * 5);
+  SmallDenseArgs args = {.rows = 3,
+                         .in_features = hidden(),
+                         .out_features = 5,
+                         .x = x.data(),
+                         .first_rows = first_rows.data(),
+                         .weight = w.data(),
+                         .bias = b.data(),
+                         .y = y.data()};
+  ASSERT_OK(RunSmallDense(Stream(), args));
+  std::vector<double> expected =
+      reference::Flat(reference::Linear({rows[0], rows[3], rows[6]}, weight, bias[0]));
+  EXPECT_THAT(y, AllClose(expected, reference::Tolerance{1e-5, 1e-5}));
+  args.tanh = true;
+  ASSERT_OK(RunSmallDense(Stream(), args));
+  for (double& value : expected) value = std::tanh(value);
+  EXPECT_THAT(y, AllClose(expected, reference::Tolerance{1e-5, 1e-5}));
+}
+
+}  // namespace
+}  // namespace reprise::engine::cuda
