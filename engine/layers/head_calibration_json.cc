@@ -111,8 +111,7 @@ absl::StatusOr<HeadCalibration> ReadHeads(const std::string& path, const json& o
 
 }  // namespace
 
-absl::Status WriteCalibration(const std::vector<HeadCalibration>& calibrations,
-                              const std::string& path) {
+json ToJson(const std::vector<HeadCalibration>& calibrations) {
   json heads = json::array();
   for (const HeadCalibration& calibration : calibrations) {
     json lengths = json::array();
@@ -129,12 +128,21 @@ absl::Status WriteCalibration(const std::vector<HeadCalibration>& calibrations,
                      {"threads", kind.threads},
                      {"lengths", std::move(lengths)}});
   }
-  return weights::WriteJsonFile(
-      path, {{"isa", std::string(device::Name(device::ActiveCpuIsa()))}, {"kinds", heads}});
+  return {{"isa", std::string(device::Name(device::ActiveCpuIsa()))}, {"kinds", heads}};
+}
+
+absl::Status WriteCalibration(const std::vector<HeadCalibration>& calibrations,
+                              const std::string& path) {
+  return weights::WriteJsonFile(path, ToJson(calibrations));
 }
 
 absl::StatusOr<std::vector<HeadCalibration>> ReadCalibration(const std::string& path) {
   REPRISE_ASSIGN_OR_RETURN(const json document, weights::ReadJsonFile(path));
+  return ParseCalibration(document, path);
+}
+
+absl::StatusOr<std::vector<HeadCalibration>> ParseCalibration(const json& document,
+                                                              const std::string& path) {
   const Reader reader(path, document);
   const std::string active(device::Name(device::ActiveCpuIsa()));
   if (document.is_object() && document.contains("isa") && document["isa"] != active) {

@@ -70,7 +70,8 @@ TEST_P(FuzzReplayTest, DamagedSeedsAreTakenOrRefused) {
 INSTANTIATE_TEST_SUITE_P(Targets, FuzzReplayTest,
                          ::testing::Values(Target{"safetensors", FuzzSafetensors},
                                            Target{"bert_config", FuzzBertConfig},
-                                           Target{"reuse_plan", FuzzReusePlan}),
+                                           Target{"reuse_plan", FuzzReusePlan},
+                                           Target{"calibration", FuzzCalibration}),
                          [](const auto& info) { return std::string(info.param.corpus); });
 
 #ifdef REPRISE_FUZZ_SERVER

@@ -14,6 +14,9 @@ void FuzzBertConfig(std::span<const std::uint8_t> input);
 // Two bytes for layers and heads, then the value of attention_reuse: an accepted plan keeps the
 // promises of reuse_plan.h.
 void FuzzReusePlan(std::span<const std::uint8_t> input);
+// The text of a calibration file: what is accepted is written and read back the same, and gives a
+// strategy for any length.
+void FuzzCalibration(std::span<const std::uint8_t> input);
 // A ModelInferRequest as it arrives: what is decoded keeps the promises of tensor.h and can be sent
 // back. Only where the server is built.
 void FuzzModelInferRequest(std::span<const std::uint8_t> input);
