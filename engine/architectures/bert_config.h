@@ -5,12 +5,12 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "engine/architectures/activation.h"
 #include "engine/reuse/reuse_plan.h"
 #include "nlohmann/json_fwd.hpp"
 
 namespace reprise::engine::architectures {
 
-enum class Activation { kGeluErf, kGeluTanh, kRelu };
 enum class Pooling { kNone, kMean, kCls };
 
 // hidden_size = num_heads * head_dim. Defaults are those of Hugging Face's BertConfig where a key

@@ -90,15 +90,15 @@ struct AttentionKernel {
  private:
   template <typename Thread>
   static REPRISE_GPU void ChooseWork(Block<Thread>& block) {
-    const SequenceStrategy strategy = block.params.strategies[block.sequence];
+    const reuse::Strategy strategy = block.params.strategies[block.sequence];
     if (block.role.computed >= 0) {
-      const bool keep = block.role.slot >= 0 && strategy != SequenceStrategy::kNone &&
-                        strategy != SequenceStrategy::kFused;
+      const bool keep = block.role.slot >= 0 && strategy != reuse::Strategy::kNone &&
+                        strategy != reuse::Strategy::kFused;
       block.work = keep ? Work::kComputeAndKeep : Work::kCompute;
-    } else if (strategy == SequenceStrategy::kStored) {
+    } else if (strategy == reuse::Strategy::kStored) {
       block.work = Work::kRead;
     } else {
-      block.fused = strategy == SequenceStrategy::kFused;
+      block.fused = strategy == reuse::Strategy::kFused;
       block.work = block.fused ? Work::kCompute : Work::kRecompute;
     }
   }
@@ -417,7 +417,7 @@ struct AttentionKernel {
 #pragma unroll
       for (int row = 0; row < 2; ++row) maxima[TileRow(block, row)] = running.maximum[row];
     }
-    if (block.params.strategies[block.sequence] != SequenceStrategy::kStored) return;
+    if (block.params.strategies[block.sequence] != reuse::Strategy::kStored) return;
     std::uint32_t* to = ProbsOf(block, key_tile);
 #pragma unroll
     for (int step = 0; step < kKeyPairs; ++step) {
@@ -507,9 +507,9 @@ struct KeepKernel {
     if (thread.block_x() >= *params.num_tiles) return;
     const HeadRole role = params.roles[thread.block_y()];
     const QueryTile tile = params.tiles[thread.block_x()];
-    const SequenceStrategy strategy = params.strategies[tile.sequence];
+    const reuse::Strategy strategy = params.strategies[tile.sequence];
     const bool rebuilds =
-        strategy == SequenceStrategy::kRecompute || strategy == SequenceStrategy::kFused;
+        strategy == reuse::Strategy::kRecompute || strategy == reuse::Strategy::kFused;
     if (role.computed < 0 || role.slot < 0 || !rebuilds) return;
     const std::int32_t begin = params.cu_seqlens[tile.sequence];
     const std::int32_t rows = params.cu_seqlens[tile.sequence + 1] - begin - tile.first_row;

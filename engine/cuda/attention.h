@@ -6,6 +6,7 @@
 
 #include "absl/status/status.h"
 #include "engine/cuda/stream.h"
+#include "engine/reuse/strategy.h"
 
 namespace reprise::engine::cuda {
 
@@ -27,10 +28,6 @@ struct QueryTile {
   std::int32_t sequence = 0;   // of the batch
   std::int32_t first_row = 0;  // of the sequence
 };
-
-// How one sequence's reuse heads get their scores; the values of reuse::Strategy, as the device
-// sees them.
-enum class SequenceStrategy : std::uint8_t { kNone, kStored, kRecompute, kFused };
 
 // What one head of a layer does.
 struct HeadRole {
@@ -67,11 +64,11 @@ struct AttentionArgs {
   std::uint16_t* context = nullptr;  // [rows, heads * head_dim]
   const HeadRole* roles = nullptr;   // [heads]
   // The batch, in device memory.
-  const std::int32_t* cu_seqlens = nullptr;      // [batch_size + 1]
-  const std::int32_t* positions = nullptr;       // [total_tokens]; read where there is a bias
-  const SequenceStrategy* strategies = nullptr;  // [batch_size], of this reuse group
-  const QueryTile* tiles = nullptr;              // of the micro-batch
-  const std::int32_t* num_tiles = nullptr;       // how many of them there are, at most max_tiles
+  const std::int32_t* cu_seqlens = nullptr;     // [batch_size + 1]
+  const std::int32_t* positions = nullptr;      // [total_tokens]; read where there is a bias
+  const reuse::Strategy* strategies = nullptr;  // [batch_size], of this reuse group
+  const QueryTile* tiles = nullptr;             // of the micro-batch
+  const std::int32_t* num_tiles = nullptr;      // how many of them there are, at most max_tiles
   std::int64_t max_tiles = 0;
   std::int32_t first_row = 0;     // of the micro-batch in the batch; row 0 of projected and context
   std::int32_t max_distance = 0;  // of the bias table

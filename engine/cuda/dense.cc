@@ -1,12 +1,9 @@
 #include "engine/cuda/dense.h"
 
-#include <cuda_runtime_api.h>
-
 #include <algorithm>
 #include <vector>
 
 #include "engine/check.h"
-#include "engine/cuda/status.h"
 #include "engine/tensor/dtype.h"
 
 namespace reprise::engine::cuda {
@@ -19,14 +16,7 @@ absl::StatusOr<Dense> Dense::Upload(std::span<const float> weight, std::span<con
   const auto upload = [](std::span<const float> values) -> absl::StatusOr<DeviceBuffer> {
     std::vector<BFloat16> rounded(values.size());
     std::transform(values.begin(), values.end(), rounded.begin(), BFloat16::FromFloat);
-    const auto bytes = static_cast<std::int64_t>(rounded.size() * sizeof(BFloat16));
-    REPRISE_ASSIGN_OR_RETURN(DeviceBuffer buffer,
-                             DeviceBuffer::Allocate(memory::Purpose::kWeights, bytes));
-    REPRISE_CUDA_RETURN_IF_ERROR(
-        cudaMemcpy(buffer.data(), rounded.data(), rounded.size() * sizeof(BFloat16),
-                   cudaMemcpyHostToDevice),
-        "copying weights to the device");
-    return buffer;
+    return DeviceBuffer::Upload(memory::Purpose::kWeights, std::as_bytes(std::span(rounded)));
   };
   REPRISE_ASSIGN_OR_RETURN(dense.weight_, upload(weight));
   REPRISE_ASSIGN_OR_RETURN(dense.bias_, upload(bias));

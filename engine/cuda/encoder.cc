@@ -17,18 +17,6 @@ enum Step { kProject, kAttend, kOutput, kFirstNorm, kUp, kDown, kSecondNorm };
 
 constexpr std::int64_t kElement = sizeof(std::uint16_t);
 
-GpuActivation ToGpu(architectures::Activation activation) {
-  switch (activation) {
-    case architectures::Activation::kGeluErf:
-      return GpuActivation::kGeluErf;
-    case architectures::Activation::kGeluTanh:
-      return GpuActivation::kGeluTanh;
-    case architectures::Activation::kRelu:
-      return GpuActivation::kRelu;
-  }
-  return GpuActivation::kGeluErf;
-}
-
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Encoder>> Encoder::Create(const Stream& stream,
@@ -210,7 +198,7 @@ absl::Status Encoder::EnqueueFeedForward(const Stream& stream, int layer, Rows r
   REPRISE_RETURN_IF_ERROR(
       RunDense(stream, weights.up, operand(rows.first), buffer(kIntermediate), rows.count));
   REPRISE_RETURN_IF_ERROR(
-      Activate(stream, {.activation = ToGpu(config_.activation),
+      Activate(stream, {.activation = config_.activation,
                         .values = buffer(kIntermediate),
                         .count = (rows.count * config_.intermediate_size + 1) / 2 * 2}));
   REPRISE_RETURN_IF_ERROR(

@@ -24,7 +24,6 @@ namespace reprise::engine::cuda {
 
 struct EncoderLimits {
   std::int64_t max_tokens = 0;      // of a batch; also the rows of a micro-batch
-  std::int64_t max_sequences = 0;   // of a batch
   std::int64_t max_prob_tiles = 0;  // of a micro-batch
   std::int64_t max_max_tiles = 0;   // of a micro-batch, see ScoreStore::maxima
   bool keeps_projections = false;   // whether some sequence recomputes or runs fused
@@ -40,7 +39,7 @@ struct DeviceBatch {
 
 // A group's schedule: arrays in device memory, micro-batches on the host.
 struct DeviceSchedule {
-  const SequenceStrategy* strategies = nullptr;
+  const reuse::Strategy* strategies = nullptr;
   const std::int64_t* prob_offsets = nullptr;
   const std::int64_t* max_offsets = nullptr;
   const QueryTile* tiles = nullptr;

@@ -3,62 +3,69 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
+#include <span>
+#include <utility>
 
 #include "absl/status/statusor.h"
 #include "engine/memory/memory_account.h"
 
 namespace reprise::engine::cuda {
 
-// Device memory of the calling thread's device, entered in DeviceAccount(). Move-only, not
-// thread-safe. Aligned to 256 bytes.
-class DeviceBuffer {
+// A block of memory that `Release` gives back. Move-only, not thread-safe. Aligned to 256 bytes.
+template <typename Release>
+class OwnedBlock {
+ public:
+  OwnedBlock() = default;
+  OwnedBlock(std::byte* data, std::int64_t bytes, Release release)
+      : data_(data, release), bytes_(bytes) {}
+
+  std::byte* data() const { return data_.get(); }
+  std::int64_t bytes() const { return data_ == nullptr ? 0 : bytes_; }
+  template <typename T>
+  T* as() const {
+    return reinterpret_cast<T*>(data());
+  }
+
+ private:
+  std::unique_ptr<std::byte, Release> data_;
+  std::int64_t bytes_ = 0;
+};
+
+// A failure to free has no one to go to: the process ends, or the device is lost.
+struct ReleaseDeviceMemory {
+  memory::Purpose purpose = memory::Purpose::kScratch;
+  std::int64_t bytes = 0;
+  void operator()(std::byte* data) const;
+};
+struct ReleasePinnedMemory {
+  void operator()(std::byte* data) const;
+};
+
+// Device memory of the calling thread's device, entered in DeviceAccount().
+class DeviceBuffer : public OwnedBlock<ReleaseDeviceMemory> {
  public:
   // ResourceExhausted when the device has no memory left. `bytes` >= 0; 0 gives an empty buffer.
   // Zero-filled: numbers past the last token are then numbers.
   static absl::StatusOr<DeviceBuffer> Allocate(memory::Purpose purpose, std::int64_t bytes);
-
+  // With a copy of these bytes, done when it returns.
+  static absl::StatusOr<DeviceBuffer> Upload(memory::Purpose purpose,
+                                             std::span<const std::byte> bytes);
   DeviceBuffer() = default;
-  ~DeviceBuffer();
-  DeviceBuffer(DeviceBuffer&& other) noexcept;
-  DeviceBuffer& operator=(DeviceBuffer&& other) noexcept;
-  DeviceBuffer(const DeviceBuffer&) = delete;
-  DeviceBuffer& operator=(const DeviceBuffer&) = delete;
-
-  std::byte* data() const { return data_; }
-  std::int64_t bytes() const { return bytes_; }
-  template <typename T>
-  T* as() const {
-    return reinterpret_cast<T*>(data_);
-  }
 
  private:
-  std::byte* data_ = nullptr;
-  std::int64_t bytes_ = 0;
-  memory::Purpose purpose_ = memory::Purpose::kScratch;
+  using OwnedBlock::OwnedBlock;
+  static absl::StatusOr<DeviceBuffer> Reserve(memory::Purpose purpose, std::int64_t bytes);
 };
 
 // Pinned host memory: copies to and from the device neither wait nor pass through another buffer.
-class PinnedBuffer {
+class PinnedBuffer : public OwnedBlock<ReleasePinnedMemory> {
  public:
   static absl::StatusOr<PinnedBuffer> Allocate(std::int64_t bytes);
-
   PinnedBuffer() = default;
-  ~PinnedBuffer();
-  PinnedBuffer(PinnedBuffer&& other) noexcept;
-  PinnedBuffer& operator=(PinnedBuffer&& other) noexcept;
-  PinnedBuffer(const PinnedBuffer&) = delete;
-  PinnedBuffer& operator=(const PinnedBuffer&) = delete;
-
-  std::byte* data() const { return data_; }
-  std::int64_t bytes() const { return bytes_; }
-  template <typename T>
-  T* as() const {
-    return reinterpret_cast<T*>(data_);
-  }
 
  private:
-  std::byte* data_ = nullptr;
-  std::int64_t bytes_ = 0;
+  using OwnedBlock::OwnedBlock;
 };
 
 // What the process's buffers take on its devices, all together. Thread-safe.

@@ -4,6 +4,8 @@
 namespace reprise::engine::cuda {
 namespace {
 
+using architectures::Activation;
+
 constexpr int kRowThreads = 128;
 constexpr int kRowsPerBlock = kRowThreads / kWarpSize;  // a warp takes a row
 
@@ -167,13 +169,13 @@ struct AddNormKernel {
 };
 
 template <typename Thread>
-REPRISE_GPU float Activated(const Thread& thread, GpuActivation activation, float x) {
+REPRISE_GPU float Activated(const Thread& thread, Activation activation, float x) {
   switch (activation) {
-    case GpuActivation::kGeluErf:
+    case Activation::kGeluErf:
       return 0.5f * x * (1 + thread.Erf(x * 0.70710678f));
-    case GpuActivation::kGeluTanh:
+    case Activation::kGeluTanh:
       return 0.5f * x * (1 + thread.Tanh(0.79788456f * (x + 0.044715f * x * x * x)));
-    case GpuActivation::kRelu:
+    case Activation::kRelu:
       return x > 0 ? x : 0;
   }
   return x;

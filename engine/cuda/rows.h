@@ -8,6 +8,7 @@
 #include <cstdint>
 
 #include "absl/status/status.h"
+#include "engine/architectures/activation.h"
 #include "engine/cuda/stream.h"
 
 namespace reprise::engine::cuda {
@@ -58,11 +59,9 @@ struct AddNormArgs {
 };
 absl::Status AddAndNorm(const Stream& stream, const AddNormArgs& args);
 
-enum class GpuActivation { kGeluErf, kGeluTanh, kRelu };
-
 // values = activation(values), bf16, `count` of them, a multiple of 2.
 struct ActivationArgs {
-  GpuActivation activation = GpuActivation::kGeluErf;
+  architectures::Activation activation = architectures::Activation::kGeluErf;
   std::uint16_t* values = nullptr;
   std::int64_t count = 0;
 };

@@ -1,25 +1,7 @@
 #include "engine/cuda/schedule.h"
 
 namespace reprise::engine::cuda {
-namespace {
-
 using reuse::Strategy;
-
-SequenceStrategy ForDevice(Strategy strategy) {
-  switch (strategy) {
-    case Strategy::kStored:
-      return SequenceStrategy::kStored;
-    case Strategy::kRecompute:
-      return SequenceStrategy::kRecompute;
-    case Strategy::kFused:
-      return SequenceStrategy::kFused;
-    case Strategy::kNone:
-      break;
-  }
-  return SequenceStrategy::kNone;
-}
-
-}  // namespace
 
 void MakeSchedule(const RaggedBatch& batch, const ScheduleLimits& limits,
                   const std::function<Strategy(std::int64_t)>& strategy_for,
@@ -39,7 +21,7 @@ void MakeSchedule(const RaggedBatch& batch, const ScheduleLimits& limits,
     for (std::int64_t s = first; s < first + scheduled.micro.sequences; ++s) {
       const std::int64_t n = batch.seq_len(s);
       const Strategy strategy = strategy_for(n);
-      arrays.strategies[s] = ForDevice(strategy);
+      arrays.strategies[s] = strategy;
       arrays.prob_offsets[s] = prob_tiles;
       arrays.max_offsets[s] = max_tiles;
       if (strategy == Strategy::kStored) prob_tiles += ScoreTiles(n, limits.slots);

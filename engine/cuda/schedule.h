@@ -41,11 +41,11 @@ struct ScheduledMicroBatch {
 // Where MakeSchedule writes, all in memory that the device gets a copy of. Views may be longer than
 // what is written.
 struct ScheduleArrays {
-  std::span<SequenceStrategy> strategies;  // [batch_size]
-  std::span<std::int64_t> prob_offsets;    // [batch_size], in tiles, from 0 in every micro-batch
-  std::span<std::int64_t> max_offsets;     // [batch_size]
-  std::span<QueryTile> tiles;              // [sum of TilesOf(n)]
-  std::span<std::int32_t> tile_counts;     // [micro-batches]
+  std::span<reuse::Strategy> strategies;  // [batch_size]
+  std::span<std::int64_t> prob_offsets;   // [batch_size], in tiles, from 0 in every micro-batch
+  std::span<std::int64_t> max_offsets;    // [batch_size]
+  std::span<QueryTile> tiles;             // [sum of TilesOf(n)]
+  std::span<std::int32_t> tile_counts;    // [micro-batches]
 };
 
 // Cuts the batch into micro-batches. `strategy_for(n)` is that of a sequence of n tokens. Fills

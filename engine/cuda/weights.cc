@@ -1,7 +1,5 @@
 #include "engine/cuda/weights.h"
 
-#include <cuda_runtime_api.h>
-
 #include <initializer_list>
 #include <span>
 #include <string>
@@ -10,7 +8,6 @@
 #include "absl/strings/str_cat.h"
 #include "engine/architectures/tensor_names.h"
 #include "engine/check.h"
-#include "engine/cuda/status.h"
 
 namespace reprise::engine::cuda {
 namespace {
@@ -21,13 +18,7 @@ using Floats = std::vector<float>;
 
 template <typename T>
 absl::StatusOr<DeviceBuffer> Upload(const std::vector<T>& values) {
-  const auto bytes = static_cast<std::int64_t>(values.size() * sizeof(T));
-  REPRISE_ASSIGN_OR_RETURN(DeviceBuffer buffer,
-                           DeviceBuffer::Allocate(memory::Purpose::kWeights, bytes));
-  REPRISE_CUDA_RETURN_IF_ERROR(
-      cudaMemcpy(buffer.data(), values.data(), values.size() * sizeof(T), cudaMemcpyHostToDevice),
-      "copying weights to the device");
-  return buffer;
+  return DeviceBuffer::Upload(memory::Purpose::kWeights, std::as_bytes(std::span(values)));
 }
 
 // Rows of heads, `columns` wide: each head's rows are followed by zero rows up to `padded`.

@@ -2,11 +2,12 @@
 #pragma once
 
 #include <array>
+#include <cstdint>
 #include <string_view>
 
 namespace reprise::engine::reuse {
 
-enum class Strategy {
+enum class Strategy : std::uint8_t {
   kNone,       // the group has no reuse head
   kStored,     // the source's probabilities are kept and read
   kRecompute,  // its queries, keys, row maxima and row sums are kept, and scores rebuilt from them

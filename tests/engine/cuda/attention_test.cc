@@ -140,7 +140,7 @@ class Plan {
   }
 
  private:
-  std::vector<SequenceStrategy> strategies_;
+  std::vector<Strategy> strategies_;
   std::vector<std::int64_t> prob_offsets_, max_offsets_;
   std::vector<std::int32_t> tile_counts_;
   std::vector<QueryTile> tiles_;

@@ -79,7 +79,7 @@ class Prepared {
 
  private:
   struct Group {
-    std::vector<SequenceStrategy> strategies;
+    std::vector<Strategy> strategies;
     std::vector<std::int64_t> prob_offsets, max_offsets;
     std::vector<QueryTile> tiles;
     std::vector<std::int32_t> tile_counts;
@@ -123,7 +123,6 @@ class CudaEncoderTest : public ::testing::TestWithParam<int> {
     EXPECT_OK(stream);
     const auto encoder = Encoder::Create(*stream, config_, weights_,
                                          {.max_tokens = kMaxTokens,
-                                          .max_sequences = 8,
                                           .max_prob_tiles = kMaxTiles,
                                           .max_max_tiles = kMaxTiles,
                                           .keeps_projections = true});

@@ -15,6 +15,7 @@
 namespace reprise::engine::cuda {
 namespace {
 
+using architectures::Activation;
 using ops::Flat;
 using ops::RandomMatrix;
 using reference::AllClose;
@@ -137,13 +138,13 @@ TEST(CudaActivationTest, AgreesWithTheReferenceOnOddAmounts) {
   std::mt19937 random(5);
   for (const int count : {2, 8, 30, 4098}) {
     const Matrix values = RandomMatrix(1, count, 2.0f, DType::kBF16, random);
-    for (const GpuActivation activation :
-         {GpuActivation::kGeluErf, GpuActivation::kGeluTanh, GpuActivation::kRelu}) {
+    for (const Activation activation :
+         {Activation::kGeluErf, Activation::kGeluTanh, Activation::kRelu}) {
       std::vector<double> expected;
       for (const double x : values[0]) {
-        expected.push_back(activation == GpuActivation::kGeluErf    ? reference::GeluErf(x)
-                           : activation == GpuActivation::kGeluTanh ? reference::GeluTanh(x)
-                                                                    : std::max(x, 0.0));
+        expected.push_back(activation == Activation::kGeluErf    ? reference::GeluErf(x)
+                           : activation == Activation::kGeluTanh ? reference::GeluTanh(x)
+                                                                 : std::max(x, 0.0));
       }
       std::vector<std::uint16_t> bits = Bits(values);
       ASSERT_OK(Activate(Stream(), {activation, bits.data(), count}));

@@ -12,7 +12,7 @@ using reuse::Strategy;
 using ::testing::ElementsAre;
 
 struct Made {
-  std::vector<SequenceStrategy> strategies = std::vector<SequenceStrategy>(8);
+  std::vector<Strategy> strategies = std::vector<Strategy>(8);
   std::vector<std::int64_t> prob_offsets = std::vector<std::int64_t>(8);
   std::vector<std::int64_t> max_offsets = std::vector<std::int64_t>(8);
   std::vector<QueryTile> tiles = std::vector<QueryTile>(64);
@@ -36,8 +36,8 @@ TEST(ScheduleTest, EachSequenceHasItsTilesAndItsPlaceInTheStore) {
   EXPECT_EQ(made.micro_batches[0].tiles, 7);
   EXPECT_EQ(made.tile_counts[0], 7);
   made.strategies.resize(4);
-  EXPECT_THAT(made.strategies, ElementsAre(SequenceStrategy::kStored, SequenceStrategy::kRecompute,
-                                           SequenceStrategy::kStored, SequenceStrategy::kFused));
+  EXPECT_THAT(made.strategies, ElementsAre(Strategy::kStored, Strategy::kRecompute,
+                                           Strategy::kStored, Strategy::kFused));
   made.prob_offsets.resize(4);
   EXPECT_THAT(made.prob_offsets, ElementsAre(0, 3, 3, 6));  // one tile for each of 3 slots
   made.max_offsets.resize(4);
