@@ -228,7 +228,7 @@ absl::StatusOr<std::optional<Algorithm>> CublasGemm::Fastest(
   std::vector<std::uint16_t> fastest_bits;
   for (Algorithm& candidate : candidates) {
     absl::StatusOr<std::vector<std::uint16_t>> found = Try(trial, rows, &candidate);
-    if (DeviceIsLost()) return found.status();
+    if (!found.ok() && DeviceIsLost()) return found.status();
     if (!found.ok() || (!bits->empty() && *found != *bits)) continue;
     if (fastest && fastest->nanoseconds <= candidate.nanoseconds) continue;
     fastest = candidate;

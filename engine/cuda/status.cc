@@ -67,6 +67,8 @@ const char* AdviceFor(cudaError_t error) {
 absl::Status ToStatus(cudaError_t error, const char* doing) {
   if (error == cudaSuccess) return absl::OkStatus();
   if (EndsContext(error)) device_is_lost.store(true, std::memory_order_relaxed);
+  // CUDA remembers an error that it has returned, and starting a kernel would find it once more.
+  static_cast<void>(cudaGetLastError());
   return absl::Status(CodeOf(error),
                       absl::StrCat("CUDA error ", cudaGetErrorName(error), " (",
                                    cudaGetErrorString(error), ") while ", doing, AdviceFor(error)));

@@ -10,6 +10,7 @@
 #include "engine/tensor/dtype.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/engine/cuda/device_array.h"
 #include "tests/engine/ops/test_matrices.h"
 #include "tests/reference/ops.h"
 #include "tests/reference/tolerance.h"
@@ -33,7 +34,7 @@ constexpr std::int32_t kMaxDistance = 6;
 // Lengths around the edges of tiles and of a warp's rows.
 const std::vector<std::int32_t> kLengths = {1, 15, 16, 17, 63, 64, 65, 130};
 
-// A layer's input in the engine's layout, and a store, all in ordinary memory.
+// A layer's input in the engine's layout and its output.
 class Layer {
  public:
   Layer(int head_dim, int computed, std::mt19937& random)
@@ -41,12 +42,19 @@ class Layer {
     cu_seqlens_ = {0};
     for (const std::int32_t n : kLengths) cu_seqlens_.push_back(cu_seqlens_.back() + n);
     projected_ = RandomMatrix(rows(), columns(), 1.0f, DType::kBF16, random);
+    std::vector<std::uint16_t> bits;
     for (const auto& row : projected_) {
       for (const double value : row) {
-        bits_.push_back(BFloat16::FromFloat(static_cast<float>(value)).bits);
+        bits.push_back(BFloat16::FromFloat(static_cast<float>(value)).bits);
       }
     }
-    context_.assign(rows() * kHeads * head_dim, 0xffff);  // NaN: everything must be written
+    bits_ = DeviceArray(bits);
+    device_cu_seqlens_ = DeviceArray(cu_seqlens_);
+    ForgetContext();
+  }
+  // NaN: everything must be written.
+  void ForgetContext() {
+    context_ = DeviceArray<std::uint16_t>(rows() * kHeads * head_dim_, 0xffff);
   }
 
   std::int64_t rows() const { return cu_seqlens_.back(); }
@@ -61,16 +69,17 @@ class Layer {
     return part;
   }
   std::vector<float> Context(int sequence, int head) const {
+    const std::vector<std::uint16_t> context = context_bits();
     std::vector<float> values;
     for (std::int32_t row = cu_seqlens_[sequence]; row < cu_seqlens_[sequence + 1]; ++row) {
       for (int i = 0; i < head_dim_; ++i) {
-        values.push_back(BFloat16{context_[(row * kHeads + head) * head_dim_ + i]}.ToFloat());
+        values.push_back(BFloat16{context[(row * kHeads + head) * head_dim_ + i]}.ToFloat());
       }
     }
     return values;
   }
 
-  AttentionArgs Args(const std::vector<HeadRole>& roles) {
+  AttentionArgs Args(const DeviceArray<HeadRole>& roles) {
     return {.heads = kHeads,
             .computed = computed_,
             .head_dim = head_dim_,
@@ -78,44 +87,49 @@ class Layer {
             .projected = bits_.data(),
             .context = context_.data(),
             .roles = roles.data(),
-            .cu_seqlens = cu_seqlens_.data(),
+            .cu_seqlens = device_cu_seqlens_.data(),
             .store = {}};
   }
   const std::vector<std::int32_t>& cu_seqlens() const { return cu_seqlens_; }
-  const std::vector<std::uint16_t>& context_bits() const { return context_; }
+  std::vector<std::uint16_t> context_bits() const { return context_.Values(); }
 
  private:
   int head_dim_;
   int computed_;
   std::vector<std::int32_t> cu_seqlens_;
   Matrix projected_;
-  std::vector<std::uint16_t> bits_;
-  std::vector<std::uint16_t> context_;
+  DeviceArray<std::int32_t> device_cu_seqlens_;
+  DeviceArray<std::uint16_t> bits_;
+  DeviceArray<std::uint16_t> context_;
 };
 
 // A schedule and a store for all sequences at once.
 class Plan {
  public:
   Plan(const Layer& layer, int head_dim, Strategy strategy) {
-    const std::int64_t sequences = static_cast<std::int64_t>(kLengths.size());
-    strategies_.resize(sequences);
-    prob_offsets_.resize(sequences);
-    max_offsets_.resize(sequences);
-    tile_counts_.resize(sequences);
-    tiles_.resize(layer.rows());
+    const std::size_t sequences = kLengths.size();
+    std::vector<Strategy> strategies(sequences);
+    std::vector<std::int64_t> prob_offsets(sequences), max_offsets(sequences);
+    std::vector<std::int32_t> tile_counts(sequences);
+    std::vector<QueryTile> tiles(layer.rows());
     micro_batches_.reserve(sequences);
     const RaggedBatch batch = {layer.cu_seqlens(), {}, {}, {}};
     MakeSchedule(
         batch, {1 << 20, 1 << 30, kSlots}, [&](std::int64_t) { return strategy; },
-        {strategies_, prob_offsets_, max_offsets_, tiles_, tile_counts_}, &micro_batches_);
+        {strategies, prob_offsets, max_offsets, tiles, tile_counts}, &micro_batches_);
     EXPECT_EQ(micro_batches_.size(), 1u);
+    strategies_ = DeviceArray(strategies);
+    prob_offsets_ = DeviceArray(prob_offsets);
+    max_offsets_ = DeviceArray(max_offsets);
+    tile_counts_ = DeviceArray(tile_counts);
+    tiles_ = DeviceArray(tiles);
     std::int64_t score_tiles = 0;
     for (const std::int32_t n : kLengths) score_tiles += ScoreTiles(n, kSlots);
     // NaN, and a tile at the end that must stay so.
-    probs_.assign((score_tiles + 1) * kTileScores / 2, ~0u);
-    maxima_.assign((score_tiles + 1) * kTile, std::nanf(""));
-    sums_.assign(kSlots * layer.rows(), std::nanf(""));
-    projections_.assign(kSlots * 2 * layer.rows() * head_dim / 2, ~0u);
+    probs_ = DeviceArray<std::uint32_t>((score_tiles + 1) * kTileScores / 2, ~0u);
+    maxima_ = DeviceArray<float>((score_tiles + 1) * kTile, std::nanf(""));
+    sums_ = DeviceArray<float>(kSlots * layer.rows(), std::nanf(""));
+    projections_ = DeviceArray<std::uint32_t>(kSlots * 2 * layer.rows() * head_dim / 2, ~0u);
     max_rows_ = layer.rows();
   }
 
@@ -134,20 +148,22 @@ class Plan {
                    .max_rows = max_rows_};
   }
   bool LastTileIsUntouched() const {
-    return std::isnan(maxima_.back()) && probs_.back() == ~0u &&
-           std::isnan(maxima_[maxima_.size() - kTile]) &&
-           probs_[probs_.size() - kTileScores / 2] == ~0u;
+    const std::vector<float> maxima = maxima_.Values();
+    const std::vector<std::uint32_t> probs = probs_.Values();
+    return std::isnan(maxima.back()) && probs.back() == ~0u &&
+           std::isnan(maxima[maxima.size() - kTile]) &&
+           probs[probs.size() - kTileScores / 2] == ~0u;
   }
 
  private:
-  std::vector<Strategy> strategies_;
-  std::vector<std::int64_t> prob_offsets_, max_offsets_;
-  std::vector<std::int32_t> tile_counts_;
-  std::vector<QueryTile> tiles_;
+  DeviceArray<Strategy> strategies_;
+  DeviceArray<std::int64_t> prob_offsets_, max_offsets_;
+  DeviceArray<std::int32_t> tile_counts_;
+  DeviceArray<QueryTile> tiles_;
   std::vector<ScheduledMicroBatch> micro_batches_;
-  alignas(16) std::vector<std::uint32_t> probs_;
-  std::vector<float> maxima_, sums_;
-  std::vector<std::uint32_t> projections_;
+  DeviceArray<std::uint32_t> probs_;
+  DeviceArray<float> maxima_, sums_;
+  DeviceArray<std::uint32_t> projections_;
   std::int64_t max_rows_ = 0;
 };
 
@@ -163,6 +179,7 @@ Matrix BiasMatrix(const std::vector<float>& table, std::int32_t n) {
 
 class CudaAttentionTest : public ::testing::TestWithParam<int> {
  protected:
+  void SetUp() override { REPRISE_SKIP_WITHOUT_GPU(); }
   int head_dim() const { return GetParam(); }
   std::mt19937 random_{7};
 };
@@ -171,7 +188,7 @@ INSTANTIATE_TEST_SUITE_P(HeadDims, CudaAttentionTest, ::testing::Values(16, 32, 
 TEST_P(CudaAttentionTest, ComputedHeadsAgreeWithTheReference) {
   Layer layer(head_dim(), kHeads, random_);
   Plan plan(layer, head_dim(), Strategy::kNone);
-  const std::vector<HeadRole> roles = {{.computed = 0}, {.computed = 1}, {.computed = 2}};
+  const DeviceArray<HeadRole> roles({{.computed = 0}, {.computed = 1}, {.computed = 2}});
   AttentionArgs args = layer.Args(roles);
   plan.Fill(&args);
   ASSERT_OK(RunAttention(Stream(), args));
@@ -200,25 +217,26 @@ TEST_P(CudaAttentionTest, ReusingHeadsTakeTheScoresOfTheirSources) {
   for (float& bias : other_table) bias = normal(random_);
   Layer first(head_dim(), kHeads, random_);
   Layer second(head_dim(), 1, random_);
+  const DeviceArray device_table(table), device_other_table(other_table);
   std::vector<std::int32_t> positions;
   for (const std::int32_t n : kLengths) {
     for (std::int32_t i = 0; i < n; ++i) positions.push_back(i);
   }
+  const DeviceArray device_positions(positions);
+  const DeviceArray<HeadRole> first_roles(
+      {{.computed = 0, .slot = 0, .bias = device_table.data()},
+       {.computed = 1, .bias = device_other_table.data()},
+       {.computed = 2, .slot = 1, .bias = device_other_table.data()}});
+  const DeviceArray<HeadRole> second_roles({{.slot = 1, .bias = device_other_table.data()},
+                                            {.slot = 0, .bias = device_table.data()},
+                                            {.computed = 0, .bias = device_table.data()}});
   for (const Strategy strategy : reuse::kReuseStrategies) {
     SCOPED_TRACE(std::string(Name(strategy)));
     Plan plan(first, head_dim(), strategy);
-    const std::vector<HeadRole> first_roles = {
-        {.computed = 0, .slot = 0, .bias = table.data()},
-        {.computed = 1, .bias = other_table.data()},
-        {.computed = 2, .slot = 1, .bias = other_table.data()}};
-    const std::vector<HeadRole> second_roles = {{.slot = 1, .bias = other_table.data()},
-                                                {.slot = 0, .bias = table.data()},
-                                                {.computed = 0, .bias = table.data()}};
-    Layer second_again = second;
-    for (Layer* layer : {&first, &second_again}) {
-      const std::vector<HeadRole>& roles = layer == &first ? first_roles : second_roles;
-      AttentionArgs args = layer->Args(roles);
-      args.positions = positions.data();
+    second.ForgetContext();
+    for (Layer* layer : {&first, &second}) {
+      AttentionArgs args = layer->Args(layer == &first ? first_roles : second_roles);
+      args.positions = device_positions.data();
       args.max_distance = kMaxDistance;
       plan.Fill(&args);
       ASSERT_OK(KeepProjections(Stream(), args));
@@ -239,15 +257,15 @@ TEST_P(CudaAttentionTest, ReusingHeadsTakeTheScoresOfTheirSources) {
                                        probs(first, kHeads, 0, table), probs(second, 1, 0, table)};
       for (int head = 0; head < kHeads; ++head) {
         SCOPED_TRACE("head " + std::to_string(head));
-        EXPECT_THAT(second_again.Context(sequence, head),
+        EXPECT_THAT(second.Context(sequence, head),
                     AllClose(reference::Flat(reference::Context(expected_probs[head],
                                                                 second.Part(sequence, 2 + head))),
                              kBf16));
       }
     }
     // All strategies give the same bits.
-    if (bits_of_first_strategy.empty()) bits_of_first_strategy = second_again.context_bits();
-    EXPECT_EQ(second_again.context_bits(), bits_of_first_strategy);
+    if (bits_of_first_strategy.empty()) bits_of_first_strategy = second.context_bits();
+    EXPECT_EQ(second.context_bits(), bits_of_first_strategy);
   }
 }
 
@@ -255,13 +273,13 @@ TEST_P(CudaAttentionTest, ReusingHeadsTakeTheScoresOfTheirSources) {
 TEST_P(CudaAttentionTest, ReadingGivesTheBitsOfComputing) {
   Layer layer(head_dim(), kHeads, random_);
   Plan plan(layer, head_dim(), Strategy::kStored);
-  const std::vector<HeadRole> computing = {
-      {.computed = 0, .slot = 0}, {.computed = 1, .slot = 1}, {.computed = 2}};
+  const DeviceArray<HeadRole> computing(
+      {{.computed = 0, .slot = 0}, {.computed = 1, .slot = 1}, {.computed = 2}});
   AttentionArgs args = layer.Args(computing);
   plan.Fill(&args);
   ASSERT_OK(RunAttention(Stream(), args));
   const std::vector<std::uint16_t> computed = layer.context_bits();
-  const std::vector<HeadRole> reading = {{.slot = 0}, {.slot = 1}, {.computed = 2}};
+  const DeviceArray<HeadRole> reading({{.slot = 0}, {.slot = 1}, {.computed = 2}});
   args.roles = reading.data();
   ASSERT_OK(RunAttention(Stream(), args));
   EXPECT_EQ(layer.context_bits(), computed);

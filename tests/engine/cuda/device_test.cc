@@ -3,12 +3,15 @@
 
 #include <cuda_runtime_api.h>
 
+#include <cstdlib>
+
 #include "engine/cuda/cublas_lt.h"
 #include "engine/cuda/memory.h"
 #include "engine/cuda/shared_library.h"
 #include "engine/cuda/status.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/engine/cuda/device_array.h"
 #include "tests/status_matchers.h"
 
 namespace reprise::engine::cuda {
@@ -18,19 +21,14 @@ using ::testing::AllOf;
 using ::testing::HasSubstr;
 using testing::StatusIs;
 
-bool ThisMachineHasGpus() {
-  int count = 0;
-  return cudaGetDeviceCount(&count) == cudaSuccess && count > 0;
-}
-
 TEST(CudaDeviceTest, WithoutDriverOrGpuTheMessageSaysWhatToDo) {
-  if (ThisMachineHasGpus()) GTEST_SKIP() << "this machine has a GPU";
+  if (ThereIsAGpu()) GTEST_SKIP() << "this machine has a GPU";
   EXPECT_THAT(OpenDevice(0),
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("--device cpu")));
 }
 
 TEST(CudaDeviceTest, AGpuIsDescribedAndOthersAreRefused) {
-  if (!ThisMachineHasGpus()) GTEST_SKIP() << "this machine has no GPU";
+  REPRISE_SKIP_WITHOUT_GPU();
   const absl::StatusOr<Device> device = OpenDevice(0);
   ASSERT_OK(device);
   EXPECT_GT(device->multiprocessors, 0);
@@ -41,7 +39,7 @@ TEST(CudaDeviceTest, AGpuIsDescribedAndOthersAreRefused) {
 }
 
 TEST(CudaDeviceTest, MemoryIsClearedAndAccountedFor) {
-  if (!ThisMachineHasGpus()) GTEST_SKIP() << "this machine has no GPU";
+  REPRISE_SKIP_WITHOUT_GPU();
   const std::int64_t before = DeviceAccount().bytes(memory::Purpose::kScratch);
   {
     const absl::StatusOr<DeviceBuffer> buffer =
@@ -67,10 +65,18 @@ TEST(CudaStatusTest, ErrorsKeepTheirNameAndGetACode) {
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("580")));
   EXPECT_THAT(ToStatus(cudaErrorInvalidValue, "x"),
               StatusIs(absl::StatusCode::kInternal, HasSubstr("cudaErrorInvalidValue")));
+}
+
+// In a process of its own: the latch does not open again.
+TEST(CudaStatusTest, ALostDeviceIsRemembered) {
   EXPECT_FALSE(DeviceIsLost());
-  EXPECT_THAT(ToStatus(cudaErrorIllegalAddress, "running"),
-              StatusIs(absl::StatusCode::kInternal, HasSubstr("start it anew")));
-  EXPECT_TRUE(DeviceIsLost());
+  EXPECT_EXIT(
+      {
+        const absl::Status lost = ToStatus(cudaErrorIllegalAddress, "running");
+        const bool says_what_to_do = lost.message().find("start it anew") != lost.message().npos;
+        std::_Exit(says_what_to_do && DeviceIsLost() ? 0 : 1);
+      },
+      ::testing::ExitedWithCode(0), "");
 }
 
 // The library itself needs no GPU to be opened.

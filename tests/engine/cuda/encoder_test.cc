@@ -1,4 +1,4 @@
-// The GPU's encoder, its kernels and its runtime emulated, against the double-precision reference:
+// The GPU's encoder against the double-precision reference:
 // random models of every kind, ragged batches, all strategies.
 #include "engine/cuda/encoder.h"
 
@@ -9,6 +9,7 @@
 #include "engine/weights/checkpoint.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/engine/cuda/device_array.h"
 #include "tests/reference/bert.h"
 #include "tests/reference/checkpoint_writer.h"
 #include "tests/reference/random_model.h"
@@ -34,7 +35,7 @@ constexpr reference::Tolerance kHidden = reference::kBFloat16Outputs.last_hidden
 constexpr std::int64_t kMaxTokens = 512;
 constexpr std::int64_t kMaxTiles = 4096;
 
-// A batch and the schedules of all groups, in what stands for device memory.
+// A batch and the schedules of all groups, in device memory.
 class Prepared {
  public:
   Prepared(const reuse::ReusePlan& plan, const std::vector<Sequence>& sequences, Strategy strategy,
@@ -49,21 +50,28 @@ class Prepared {
       cu_seqlens_.push_back(static_cast<std::int32_t>(ids_.size()));
     }
     const RaggedBatch batch = {cu_seqlens_, ids_, types_, positions_};
+    device_cu_seqlens_ = DeviceArray(cu_seqlens_);
+    device_ids_ = DeviceArray(ids_);
+    device_types_ = DeviceArray(types_);
+    device_positions_ = DeviceArray(positions_);
     for (std::size_t index = 0; index < groups_.size(); ++index) {
-      Group& group = groups_[index];
       const std::size_t count = sequences.size();
-      group.strategies.resize(count);
-      group.prob_offsets.resize(count);
-      group.max_offsets.resize(count);
-      group.tile_counts.resize(count);
-      group.tiles.resize(ids_.size());
+      std::vector<Strategy> strategies(count);
+      std::vector<std::int64_t> prob_offsets(count), max_offsets(count);
+      std::vector<QueryTile> tiles(ids_.size());
+      std::vector<std::int32_t> tile_counts(count);
+      Group& group = groups_[index];
       group.micro_batches.reserve(count);
       const bool reuses = plan.groups()[index].last > plan.groups()[index].first;
       MakeSchedule(
           batch, {micro_rows, 1 << 30, plan.num_score_slots()},
           [&](std::int64_t) { return reuses ? strategy : Strategy::kNone; },
-          {group.strategies, group.prob_offsets, group.max_offsets, group.tiles, group.tile_counts},
-          &group.micro_batches);
+          {strategies, prob_offsets, max_offsets, tiles, tile_counts}, &group.micro_batches);
+      group.strategies = DeviceArray(strategies);
+      group.prob_offsets = DeviceArray(prob_offsets);
+      group.max_offsets = DeviceArray(max_offsets);
+      group.tiles = DeviceArray(tiles);
+      group.tile_counts = DeviceArray(tile_counts);
       group.schedule = {group.strategies.data(),  group.prob_offsets.data(),
                         group.max_offsets.data(), group.tiles.data(),
                         group.tile_counts.data(), group.micro_batches};
@@ -72,21 +80,23 @@ class Prepared {
   }
 
   DeviceBatch batch() const {
-    return {cu_seqlens_.data(), ids_.data(), types_.data(), positions_.data()};
+    return {device_cu_seqlens_.data(), device_ids_.data(), device_types_.data(),
+            device_positions_.data()};
   }
   std::int64_t tokens() const { return cu_seqlens_.back(); }
   std::span<const DeviceSchedule* const> schedules() const { return schedules_; }
 
  private:
   struct Group {
-    std::vector<Strategy> strategies;
-    std::vector<std::int64_t> prob_offsets, max_offsets;
-    std::vector<QueryTile> tiles;
-    std::vector<std::int32_t> tile_counts;
+    DeviceArray<Strategy> strategies;
+    DeviceArray<std::int64_t> prob_offsets, max_offsets;
+    DeviceArray<QueryTile> tiles;
+    DeviceArray<std::int32_t> tile_counts;
     std::vector<ScheduledMicroBatch> micro_batches;
     DeviceSchedule schedule;
   };
   std::vector<std::int32_t> cu_seqlens_, ids_, types_, positions_;
+  DeviceArray<std::int32_t> device_cu_seqlens_, device_ids_, device_types_, device_positions_;
   std::vector<Group> groups_;
   std::vector<const DeviceSchedule*> schedules_;
 };
@@ -95,6 +105,7 @@ class Prepared {
 class CudaEncoderTest : public ::testing::TestWithParam<int> {
  protected:
   void SetUp() override {
+    REPRISE_SKIP_WITHOUT_GPU();
     checkpoint_options_.format = NumberFormat::kBF16;
     model_ = RandomModel(
         reference::RandomConfig(static_cast<ReuseRecipe::Kind>(GetParam() % 6), random_),
@@ -130,8 +141,12 @@ class CudaEncoderTest : public ::testing::TestWithParam<int> {
     Prepared prepared(config_.plan, sequences_, strategy, micro_rows);
     EXPECT_OK((*encoder)->Enqueue(*stream, prepared.batch(), prepared.tokens(),
                                   prepared.schedules(), [](Phase) { return absl::OkStatus(); }));
-    const float* hidden = (*encoder)->hidden();
-    return {hidden, hidden + prepared.tokens() * config_.hidden_size};
+    std::vector<float> hidden(prepared.tokens() * config_.hidden_size);
+    EXPECT_OK(stream->Wait());
+    EXPECT_EQ(cudaMemcpy(hidden.data(), (*encoder)->hidden(), hidden.size() * sizeof(float),
+                         cudaMemcpyDeviceToHost),
+              cudaSuccess);
+    return hidden;
   }
 
   Random random_{static_cast<std::uint64_t>(GetParam())};
