@@ -6,15 +6,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "engine/architectures/bert_cost.h"
-#include "engine/architectures/bert_weights.h"
+#include "engine/backend.h"
 #include "engine/batch_check.h"
 #include "engine/check.h"
-#include "engine/device/cpu/execution_scope.h"
-#include "engine/device/cpu/thread_team.h"
-#include "engine/layers/transformer_stack.h"
-#include "engine/memory/buffer.h"
-#include "engine/ops/embedding.h"
-#include "engine/ops/pooling.h"
 #include "engine/range_check.h"
 
 namespace reprise::engine {
@@ -38,15 +32,6 @@ absl::Status Missing(const char* output, const char* reason) {
       absl::StrCat("the model has no output '", output, "': ", reason));
 }
 
-reuse::AllowedStrategies Allowed(ReuseStrategy strategy) {
-  const auto allows = [&](ReuseStrategy one) {
-    return strategy == ReuseStrategy::kAuto || strategy == one;
-  };
-  return {.stored = allows(ReuseStrategy::kStored),
-          .recompute = allows(ReuseStrategy::kRecompute),
-          .fused = allows(ReuseStrategy::kFused)};
-}
-
 }  // namespace
 
 DType ResolveScoreFormat(ScoreFormat format, Precision resolved) {
@@ -57,15 +42,17 @@ DType ResolveScoreFormat(ScoreFormat format, Precision resolved) {
 
 class Executor::Impl {
  public:
-  Impl(std::shared_ptr<const Model> model, const ExecutorOptions& options)
+  Impl(std::shared_ptr<const Model> model, const ExecutorOptions& options,
+       std::unique_ptr<ExecutorBackend> backend)
       : model_(std::move(model)),
         options_(options),
-        team_({options.threads, options.pin_threads, options.first_core}),
         one_token_(reuse::Predict(
             architectures::CostShape(model_->config(), model_->has_pooler(), model_->num_labels()),
-            model_->plan(), {.source = 1})) {}
+            model_->plan(), {.source = 1})),
+        backend_(std::move(backend)) {
+    report_.layer_scores.resize(model_->config().num_layers);
+  }
 
-  absl::Status Allocate();
   absl::Status Run(const RaggedBatch& batch, const OutputSet& wanted, Outputs* outputs);
 
   const ExecutionReport& report() const { return report_; }
@@ -75,74 +62,17 @@ class Executor::Impl {
  private:
   absl::Status CheckOutputs(const OutputSet& wanted) const;
   void ResetReport(const RaggedBatch& batch);
-  void RunHeads(const RaggedBatch& batch, const OutputSet& wanted, Outputs* outputs);
   void CountMultiplyAdds(const RaggedBatch& batch);
-  MatrixView<float> Rows(const memory::Buffer& buffer, std::int64_t rows, std::int64_t columns) {
-    return {buffer.as<float>(), rows, columns, columns};
-  }
 
   const std::shared_ptr<const Model> model_;
   const ExecutorOptions options_;
-  device::ThreadTeam team_;
   const reuse::PlanSavings one_token_;  // the cost of a sequence of one token
-  std::unique_ptr<layers::TransformerStack> stack_;
-  memory::Buffer first_tokens_;  // operand of the pooler
-  memory::Buffer pooled_;        // [max_batch_sequences, hidden_size]
-  memory::Buffer embedding_;     // [max_batch_sequences, hidden_size]
-  memory::Buffer logits_;        // [max_batch_sequences, num_labels]
-  memory::Buffer head_scratch_;
+  const std::unique_ptr<ExecutorBackend> backend_;
   ExecutionReport report_;
 };
 
-absl::Status Executor::Impl::Allocate() {
-  const device::ExecutionScope scope;
-  const architectures::BertConfig& config = model_->config();
-  const architectures::BertWeights& weights = model_->weights();
-  const layers::StackModel stack_model = {
-      .plan = &model_->plan(),
-      .layers = weights.layers,
-      .final_norm = weights.final_norm ? &*weights.final_norm : nullptr,
-      .norm_first = config.norm_first,
-      .precision = ElementType(model_->precision()),
-      .hidden_size = config.hidden_size,
-      .relative_max_distance = config.relative_position_max};
-  const layers::StackOptions stack_options = {
-      .max_tokens = options_.max_batch_tokens,
-      .max_sequences = std::min(options_.max_batch_sequences, options_.max_batch_tokens),
-      .max_seq_len =
-          std::min<std::int64_t>(config.max_position_embeddings, options_.max_batch_tokens),
-      .score_cache_bytes = options_.score_cache_bytes,
-      .score_format = ResolveScoreFormat(options_.score_format, model_->precision()),
-      .allowed = Allowed(options_.strategy)};
-  REPRISE_ASSIGN_OR_RETURN(stack_,
-                           layers::TransformerStack::Create(stack_model, stack_options, team_));
-
-  const std::int64_t rows = ops::RoundedRows(stack_options.max_sequences);
-  const auto allocate = [](std::int64_t bytes) {
-    return memory::Buffer::Allocate(memory::Purpose::kActivations, bytes);
-  };
-  const std::int64_t row_bytes = config.hidden_size * static_cast<std::int64_t>(sizeof(float));
-  std::int64_t scratch = 0;
-  if (weights.pooler) {
-    REPRISE_ASSIGN_OR_RETURN(first_tokens_, allocate(rows * row_bytes));
-    REPRISE_ASSIGN_OR_RETURN(pooled_, allocate(rows * row_bytes));
-    scratch = weights.pooler->scratchpad_bytes();
-  }
-  if (weights.classifier) {
-    REPRISE_ASSIGN_OR_RETURN(logits_, allocate(weights.classifier->output(rows).bytes()));
-    scratch = std::max(scratch, weights.classifier->scratchpad_bytes());
-  }
-  if (config.pooling != architectures::Pooling::kNone) {
-    REPRISE_ASSIGN_OR_RETURN(embedding_, allocate(rows * row_bytes));
-  }
-  REPRISE_ASSIGN_OR_RETURN(
-      head_scratch_, memory::Buffer::Allocate(memory::Purpose::kScratch, scratch * team_.size()));
-  report_.layer_scores.resize(config.num_layers);
-  return absl::OkStatus();
-}
-
 absl::Status Executor::Impl::CheckOutputs(const OutputSet& wanted) const {
-  if (wanted.sentence_embedding && embedding_.bytes() == 0) {
+  if (wanted.sentence_embedding && model_->config().pooling == architectures::Pooling::kNone) {
     return Missing("sentence_embedding", "its directory has no modules.json with a pooling module");
   }
   if (wanted.pooler_output && !model_->has_pooler()) {
@@ -160,27 +90,13 @@ absl::Status Executor::Impl::Run(const RaggedBatch& batch, const OutputSet& want
   REPRISE_RETURN_IF_ERROR(CheckBatch(batch, model_->config(),
                                      {options_.max_batch_tokens, options_.max_batch_sequences}));
   REPRISE_RETURN_IF_ERROR(CheckOutputs(wanted));
-  REPRISE_RETURN_IF_ERROR(stack_->CheckScores(batch));
-
-  const device::ExecutionScope scope;
   ResetReport(batch);
-  layers::PhaseClock clock(&report_);
-  const architectures::BertWeights& weights = model_->weights();
-  ops::SumEmbeddings(team_, batch,
-                     {weights.token_embeddings.data(), weights.position_embeddings.data(),
-                      weights.type_embeddings.data()},
-                     stack_->hidden(batch.total_tokens()));
-  stack_->Run(batch, weights.embedding_norm, clock, &report_);
-  RunHeads(batch, wanted, outputs);
-  clock.EndOf(Phase::kPooling);
-  report_.compute_ns = clock.elapsed_ns();
+  REPRISE_RETURN_IF_ERROR(backend_->Run(batch, wanted, outputs, &report_));
   CountMultiplyAdds(batch);
   return absl::OkStatus();
 }
 
 void Executor::Impl::ResetReport(const RaggedBatch& batch) {
-  const std::int64_t arena_bytes = stack_->arena_bytes() + first_tokens_.bytes() + pooled_.bytes() +
-                                   embedding_.bytes() + logits_.bytes() + head_scratch_.bytes();
   report_.sequences = batch.batch_size();
   report_.tokens = batch.total_tokens();
   std::fill(std::begin(report_.phase_ns), std::end(report_.phase_ns), 0);
@@ -189,40 +105,7 @@ void Executor::Impl::ResetReport(const RaggedBatch& batch) {
   report_.recompute_groups = 0;
   report_.fused_groups = 0;
   report_.padding_rows = 0;
-  report_.arena_bytes = arena_bytes;
-  report_.arena_peak_bytes = arena_bytes;  // planned and taken whole at creation
-  report_.score_cache_capacity_bytes = stack_->score_cache().capacity_bytes();
   report_.score_cache_live_bytes = 0;
-}
-
-void Executor::Impl::RunHeads(const RaggedBatch& batch, const OutputSet& wanted, Outputs* outputs) {
-  const architectures::BertConfig& config = model_->config();
-  const architectures::BertWeights& weights = model_->weights();
-  const std::int64_t sequences = batch.batch_size();
-  const std::int64_t rows = ops::RoundedRows(sequences);
-  const MatrixView<float> hidden = stack_->hidden(batch.total_tokens());
-  if (wanted.last_hidden_state) outputs->last_hidden_state = hidden;
-  if (wanted.sentence_embedding) {
-    const MatrixView<float> embedding = Rows(embedding_, sequences, config.hidden_size);
-    const bool mean = config.pooling == architectures::Pooling::kMean;
-    ops::PoolSequences(team_, hidden, batch.cu_seqlens,
-                       {.kind = mean ? ops::PoolingKind::kMean : ops::PoolingKind::kFirstToken,
-                        .normalize = config.normalize},
-                       embedding);
-    outputs->sentence_embedding = embedding;
-  }
-  if (!wanted.pooler_output && !wanted.logits) return;
-  ops::GatherFirstTokens(hidden, batch.cu_seqlens, DType::kF32, first_tokens_.data());
-  weights.pooler->Run(team_, {first_tokens_.data(), rows}, {pooled_.data(), rows}, sequences,
-                      head_scratch_.data());
-  if (wanted.pooler_output) {
-    outputs->pooler_output = Rows(pooled_, sequences, config.hidden_size);
-  }
-  if (wanted.logits) {
-    weights.classifier->Run(team_, {pooled_.data(), rows}, {logits_.data(), rows}, sequences,
-                            head_scratch_.data());
-    outputs->logits = Rows(logits_, sequences, model_->num_labels());
-  }
 }
 
 void Executor::Impl::CountMultiplyAdds(const RaggedBatch& batch) {
@@ -255,9 +138,10 @@ absl::StatusOr<std::unique_ptr<Executor>> Executor::Create(std::shared_ptr<const
                                                            const ExecutorOptions& options) {
   REPRISE_CHECK(model != nullptr);
   REPRISE_RETURN_IF_ERROR(CheckOptions(options));
-  auto impl = std::make_unique<Impl>(std::move(model), options);
-  REPRISE_RETURN_IF_ERROR(impl->Allocate());
-  return std::unique_ptr<Executor>(new Executor(std::move(impl)));
+  REPRISE_ASSIGN_OR_RETURN(std::unique_ptr<ExecutorBackend> backend,
+                           model->backend().NewExecutor(options));
+  return std::unique_ptr<Executor>(
+      new Executor(std::make_unique<Impl>(std::move(model), options, std::move(backend))));
 }
 
 absl::Status Executor::Run(const RaggedBatch& batch, const OutputSet& wanted, Outputs* outputs) {

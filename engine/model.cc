@@ -3,37 +3,15 @@
 #include <utility>
 
 #include "engine/architectures/bert_parameters.h"
-#include "engine/architectures/bert_weights.h"
+#include "engine/backend.h"
 #include "engine/check.h"
-#include "engine/device/cpu/isa.h"
 #include "engine/weights/checkpoint.h"
 
 namespace reprise::engine {
 
-Precision ResolvePrecision(Precision requested) {
-  if (requested != Precision::kAuto) return requested;
-  const bool multiplies_bf16 = device::ActiveCpuIsa() >= device::CpuIsa::kAvx512Bf16;
-  return multiplies_bf16 ? Precision::kBF16 : Precision::kF32;
-}
-
-std::string_view Name(Precision precision) {
-  switch (precision) {
-    case Precision::kAuto:
-      return "auto";
-    case Precision::kF32:
-      return "fp32";
-    case Precision::kBF16:
-      return "bf16";
-  }
-  return "?";
-}
-
-DType ElementType(Precision resolved) {
-  REPRISE_CHECK(resolved != Precision::kAuto);
-  return resolved == Precision::kBF16 ? DType::kBF16 : DType::kF32;
-}
-
 Model::~Model() = default;
+
+std::int64_t Model::parameter_bytes() const { return backend_->parameter_bytes(); }
 
 absl::StatusOr<std::shared_ptr<const Model>> Model::Load(const std::string& directory,
                                                          const ModelOptions& options) {
@@ -54,16 +32,19 @@ absl::StatusOr<std::shared_ptr<const Model>> Model::Create(const architectures::
 
   std::shared_ptr<Model> model(new Model());
   model->config_ = config;
-  model->precision_ = ResolvePrecision(options.precision);
-  REPRISE_ASSIGN_OR_RETURN(
-      architectures::BertWeights packed,
-      architectures::PackBertWeights(config, parts, source, ElementType(model->precision_)));
-  model->has_pooler_ = parts.pooler;
-  model->num_labels_ = parts.num_labels;
+  model->parts_ = parts;
+  model->device_ = options.device;
+  model->precision_ = ResolvePrecision(options.precision, options.device);
   model->parameter_count_ =
       architectures::ParameterCount(architectures::BertParameters(config, parts));
-  model->parameter_bytes_ = packed.packed_bytes;
-  model->weights_ = std::make_unique<architectures::BertWeights>(std::move(packed));
+  const BackendRequest request = {.config = model->config_,
+                                  .parts = model->parts_,
+                                  .source = source,
+                                  .precision = model->precision_,
+                                  .device = options.device};
+  REPRISE_ASSIGN_OR_RETURN(model->backend_, options.device.kind == DeviceId::Kind::kCuda
+                                                ? LoadOnCuda(request)
+                                                : LoadOnCpu(request));
   return model;
 }
 

@@ -66,7 +66,7 @@ class Encoder {
                        std::span<const DeviceSchedule* const> group_schedule,
                        const PhaseMarker& end_of) const;
 
-  const float* hidden() const { return hidden_.as<float>(); }  // [max_tokens, hidden_size]
+  const DeviceBuffer& hidden() const { return hidden_; }  // fp32 [max_tokens, hidden_size]
   std::int64_t arena_bytes() const;
   std::int64_t score_bytes() const;  // of the score store
 

@@ -1,41 +1,58 @@
 #include "engine/cuda/schedule.h"
 
 namespace reprise::engine::cuda {
+namespace {
+
 using reuse::Strategy;
+
+// Tiles of the store that one sequence takes.
+struct StoreTiles {
+  std::int64_t probs = 0;
+  std::int64_t maxima = 0;
+};
+StoreTiles TilesFor(Strategy strategy, std::int64_t seq_len, int slots) {
+  const bool probs = strategy == Strategy::kStored;
+  const bool maxima = probs || strategy == Strategy::kRecompute;
+  const std::int64_t tiles = ScoreTiles(seq_len, slots);
+  return {probs ? tiles : 0, maxima ? tiles : 0};
+}
+
+}  // namespace
 
 void MakeSchedule(const RaggedBatch& batch, const ScheduleLimits& limits,
                   const std::function<Strategy(std::int64_t)>& strategy_for,
                   const ScheduleArrays& arrays, std::vector<ScheduledMicroBatch>* micro_batches) {
   micro_batches->clear();
-  const auto stored_bytes = [&](std::int64_t seq_len) {
-    return strategy_for(seq_len) == Strategy::kStored ? StoredBytes(seq_len, limits.slots) : 0;
-  };
   std::int64_t next_tile = 0;
-  for (std::int64_t first = 0; first < batch.batch_size();) {
+  for (std::int64_t s = 0; s < batch.batch_size();) {
     ScheduledMicroBatch scheduled;
-    scheduled.micro =
-        layers::TakeMicroBatch(batch, first, {limits.rows, limits.score_bytes}, stored_bytes);
+    scheduled.micro.first_sequence = s;
+    scheduled.micro.first_row = batch.cu_seqlens[s];
     scheduled.first_tile = next_tile;
-    std::int64_t prob_tiles = 0;
-    std::int64_t max_tiles = 0;
-    for (std::int64_t s = first; s < first + scheduled.micro.sequences; ++s) {
+    StoreTiles used;
+    for (; s < batch.batch_size(); ++s) {
       const std::int64_t n = batch.seq_len(s);
       const Strategy strategy = strategy_for(n);
+      const StoreTiles wanted = TilesFor(strategy, n, limits.slots);
+      const bool full = scheduled.micro.rows + n > limits.rows ||
+                        used.probs + wanted.probs > limits.prob_tiles ||
+                        used.maxima + wanted.maxima > limits.max_tiles;
+      if (scheduled.micro.sequences > 0 && full) break;
       arrays.strategies[s] = strategy;
-      arrays.prob_offsets[s] = prob_tiles;
-      arrays.max_offsets[s] = max_tiles;
-      if (strategy == Strategy::kStored) prob_tiles += ScoreTiles(n, limits.slots);
-      if (strategy == Strategy::kStored || strategy == Strategy::kRecompute) {
-        max_tiles += ScoreTiles(n, limits.slots);
-      }
+      arrays.prob_offsets[s] = used.probs;
+      arrays.max_offsets[s] = used.maxima;
+      used.probs += wanted.probs;
+      used.maxima += wanted.maxima;
       for (std::int64_t row = 0; row < n; row += kTile) {
         arrays.tiles[next_tile++] = {static_cast<std::int32_t>(s), static_cast<std::int32_t>(row)};
       }
+      ++scheduled.micro.sequences;
+      scheduled.micro.rows += n;
     }
     scheduled.tiles = static_cast<std::int32_t>(next_tile - scheduled.first_tile);
+    scheduled.prob_tiles = used.probs;
     arrays.tile_counts[micro_batches->size()] = scheduled.tiles;
     micro_batches->push_back(scheduled);
-    first += scheduled.micro.sequences;
   }
 }
 

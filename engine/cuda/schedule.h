@@ -25,9 +25,11 @@ constexpr std::int64_t StoredBytes(std::int64_t seq_len, int slots) {
   return ScoreTiles(seq_len, slots) * (2 * kTileScores + 4 * kTile) + slots * seq_len * 4;
 }
 
+// Of a micro-batch; one sequence is always taken.
 struct ScheduleLimits {
-  std::int64_t rows = 0;         // of a micro-batch; one sequence is always taken
-  std::int64_t score_bytes = 0;  // of a micro-batch's stored scores
+  std::int64_t rows = 0;
+  std::int64_t prob_tiles = 0;  // of stored scores
+  std::int64_t max_tiles = 0;   // of maxima, which are kept for stored and for recomputed scores
   int slots = 0;
 };
 
@@ -36,6 +38,7 @@ struct ScheduledMicroBatch {
   layers::MicroBatch micro;
   std::int64_t first_tile = 0;
   std::int32_t tiles = 0;
+  std::int64_t prob_tiles = 0;  // that it fills of the score store
 };
 
 // Where MakeSchedule writes, all in memory that the device gets a copy of. Views may be longer than
@@ -44,7 +47,7 @@ struct ScheduleArrays {
   std::span<reuse::Strategy> strategies;  // [batch_size]
   std::span<std::int64_t> prob_offsets;   // [batch_size], in tiles, from 0 in every micro-batch
   std::span<std::int64_t> max_offsets;    // [batch_size]
-  std::span<QueryTile> tiles;             // [sum of TilesOf(n)]
+  std::span<QueryTile> tiles;             // [sum of TilesOf(n)], the same for every schedule
   std::span<std::int32_t> tile_counts;    // [micro-batches]
 };
 

@@ -178,6 +178,8 @@ void AddModelFlags(CLI::App& command, BenchModelOptions* options) {
                   "reuse model, else exact")
       ->delimiter(',')
       ->type_name("PLAN,...");
+  config::AddParsedOption(command, "--device", &options->device, engine::ParseDeviceId,
+                          "cpu|cuda|cuda:N", "cpu", "What the models run on");
   config::AddParsedList(command, "--precision", &options->precisions, repository::ParsePrecision,
                         "auto|fp32|bf16,...", "auto",
                         "Arithmetic of matrix products, one row for each");

@@ -33,6 +33,7 @@ class BenchWeights {
  public:
   static absl::StatusOr<std::unique_ptr<BenchWeights>> Open(const BenchModelOptions& options) {
     auto opened = std::make_unique<BenchWeights>();
+    opened->device_ = options.device;
     REPRISE_RETURN_IF_ERROR(options.checkpoint.empty() ? opened->OpenConfig(options)
                                                        : opened->OpenCheckpoint(options));
     return opened;
@@ -44,7 +45,7 @@ class BenchWeights {
     BenchModel result{plan_name, label_, nullptr};
     if (plan_name == "own" && checkpoint_ != nullptr) {
       REPRISE_ASSIGN_OR_RETURN(result.model,
-                               engine::Model::Create(config_, *checkpoint_, {precision}));
+                               engine::Model::Create(config_, *checkpoint_, {precision, device_}));
       return result;
     }
     ReusePlan plan = config_.plan;
@@ -63,7 +64,8 @@ class BenchWeights {
       result.weights = "checkpoint, query and key filled at random";
     }
     const weights::PlannedSource source(*whole_, architectures::PlannedRowBlocks(planned));
-    REPRISE_ASSIGN_OR_RETURN(result.model, engine::Model::Create(planned, source, {precision}));
+    REPRISE_ASSIGN_OR_RETURN(result.model,
+                             engine::Model::Create(planned, source, {precision, device_}));
     return result;
   }
 
@@ -108,6 +110,7 @@ class BenchWeights {
   }
 
   BertConfig config_;
+  engine::DeviceId device_;
   std::string label_;
   std::unique_ptr<const weights::Checkpoint> checkpoint_;   // null for random weights
   std::unique_ptr<const weights::RandomSource> random_;     // null for an exact checkpoint

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "engine/check.h"
+#include "engine/cpu_backend.h"
 #include "nlohmann/json.hpp"
 #include "server/commands/quantity_text.h"
 #include "server/commands/text_table.h"
@@ -72,7 +73,7 @@ absl::StatusOr<OpReport> TimeModelOps(const std::vector<BenchModel>& models,
             std::vector<OpTime> ops,
             engine::analysis::TimeOps(
                 team,
-                {&model.model->config(), &model.model->weights(),
+                {&model.model->config(), &engine::CpuWeights(*model.model),
                  engine::ElementType(model.model->precision())},
                 {batch_size, seq_len, options.repetitions, options.seed},
                 [&](int done, int total) { progress(before * total + done, cases * total); }));

@@ -127,7 +127,7 @@ void LogListening(const ServerOptions& options, const Server& server) {
     fields["tls_until"] = security::DateOf(certificates->current()->not_after);
     fields["tls_clients"] = options.security.tls.client_ca.empty() ? "any" : "with certificate";
   }
-  fields["device"] = options.device;
+  fields["device"] = engine::ToString(options.repository.defaults.device);
   fields["cpu_isa"] = engine::device::DescribeCpuIsa();
   fields["version"] = config::BuildVersion();
   fields["commit"] = config::BuildCommit();

@@ -73,10 +73,12 @@ void AddRepositoryFlags(CLI::App& app, repository::RepositoryOptions* options,
 void AddModelFlags(CLI::App& app, repository::ModelServingOptions* options) {
   app.option_defaults()->group(
       "Execution (defaults for every model; a model's model.json may say otherwise)");
+  AddParsedOption(app, "--device", &options->device, engine::ParseDeviceId, "cpu|cuda|cuda:N",
+                  "cpu", "What the models run on: the processor, or an NVIDIA GPU");
   AddParsedOption(
       app, "--precision", &options->precision, repository::ParsePrecision, "auto|fp32|bf16", "auto",
-      "Arithmetic of matrix products; auto: bf16 where the processor multiplies bf16 in "
-      "hardware");
+      "Arithmetic of matrix products; auto: bf16 on a GPU and where the processor multiplies bf16 "
+      "in hardware");
   AddParsedOption(
       app, "--strategy", &options->strategy, repository::ParseStrategy,
       "auto|stored|recompute|fused", "auto",
@@ -238,9 +240,6 @@ void AddHttpFlags(CLI::App& app, http::HttpServerOptions* options) {
 
 void AddProcessFlags(CLI::App& app, ServerOptions* options) {
   app.option_defaults()->group("Process");
-  app.add_option("--device", options->device, "What the models run on")
-      ->capture_default_str()
-      ->check(CLI::IsMember({"cpu"}));
   AddParsedOption(app, "--cpu-isa", &options->cpu_isa, engine::device::ParseCpuIsa,
                   "sse4|avx2|avx512|avx512_bf16|amx", "the best there is",
                   "Newest instruction set to use");

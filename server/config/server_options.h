@@ -43,7 +43,6 @@ struct ServerOptions {
   metrics::MetricsServerOptions metrics;
   trace::TraceOptions trace;
   ShutdownOptions shutdown;
-  std::string device = "cpu";                     // the only one so far
   std::optional<engine::device::CpuIsa> cpu_isa;  // nothing: the best there is
   std::string calibration_file;  // head times for strategy auto; empty: measured at load
   LogLevel log_level = LogLevel::kInfo;

@@ -37,8 +37,10 @@ absl::StatusOr<MemoryBudget::Share> MemoryBudget::Reserve(std::int64_t bytes) {
   return Share(this, bytes);
 }
 
-absl::StatusOr<std::int64_t> WeightBytes(const std::string& directory,
-                                         engine::Precision precision) {
+absl::StatusOr<std::int64_t> WeightBytes(const std::string& directory, engine::Precision precision,
+                                         engine::DeviceId device) {
+  // On a GPU they pass through the host one tensor at a time.
+  if (device.kind != engine::DeviceId::Kind::kCpu) return 0;
   REPRISE_ASSIGN_OR_RETURN(const auto checkpoint, engine::weights::Checkpoint::Open(directory));
   const bool fp32 = engine::ResolvePrecision(precision) == engine::Precision::kF32;
   const std::int64_t element_bytes = fp32 ? 4 : 2;

@@ -47,7 +47,8 @@ class MemoryBudget {
 
 // What the weights of a checkpoint directory take in memory, read from the heads of its files; a
 // model needs somewhat more. Errors are those of Checkpoint::Open.
-absl::StatusOr<std::int64_t> WeightBytes(const std::string& directory, engine::Precision precision);
+absl::StatusOr<std::int64_t> WeightBytes(const std::string& directory, engine::Precision precision,
+                                         engine::DeviceId device);
 
 // Bytes of this process that only it has; pages of files that could be dropped do not count.
 std::int64_t OwnMemoryBytes();

@@ -101,6 +101,8 @@ Reader Into(std::chrono::milliseconds* field) {
 std::map<std::string, Reader> Readers(ModelServingOptions* o) {
   batching::BatchingOptions& b = o->batching;
   return {
+      {"device",
+       [o](auto& k, auto& v) { return ReadName(k, v, engine::ParseDeviceId, &o->device); }},
       {"precision",
        [o](auto& k, auto& v) { return ReadName(k, v, ParsePrecision, &o->precision); }},
       {"strategy", [o](auto& k, auto& v) { return ReadName(k, v, ParseStrategy, &o->strategy); }},

@@ -60,7 +60,7 @@ class StoppableSource final : public engine::weights::WeightSource {
 };
 
 absl::StatusOr<std::shared_ptr<const engine::Model>> ReadModel(const std::string& directory,
-                                                               engine::Precision precision,
+                                                               const ModelServingOptions& options,
                                                                const std::stop_token& stop) {
   REPRISE_RETURN_IF_ERROR(Continue(stop));
   REPRISE_ASSIGN_OR_RETURN(const BertConfig config,
@@ -68,7 +68,7 @@ absl::StatusOr<std::shared_ptr<const engine::Model>> ReadModel(const std::string
   REPRISE_ASSIGN_OR_RETURN(const std::unique_ptr<const engine::weights::Checkpoint> checkpoint,
                            engine::weights::Checkpoint::Open(directory));
   return engine::Model::Create(config, StoppableSource(*checkpoint, stop),
-                               {.precision = precision});
+                               {.precision = options.precision, .device = options.device});
 }
 
 // Null where there is no tokenizer.json.
@@ -144,7 +144,7 @@ absl::StatusOr<ServableParts> LoadUnchecked(const std::string& model_name,
                                             const VersionDirectory& directory,
                                             const ModelServingOptions& options,
                                             const std::stop_token& stop) {
-  auto loaded = ReadModel(directory.path, options.precision, stop);
+  auto loaded = ReadModel(directory.path, options, stop);
   if (!loaded.ok()) return InStep("reading the model", loaded.status());
   const std::shared_ptr<const engine::Model> model = *std::move(loaded);
   const BertConfig& config = model->config();
@@ -165,6 +165,7 @@ absl::StatusOr<ServableParts> LoadUnchecked(const std::string& model_name,
   parts.description.outputs = OutputSpecs(parts.outputs);
   parts.description.labels = config.labels;
   parts.description.limits = SizeLimits(options, config, cores);
+  parts.description.device = engine::ToString(options.device);
   parts.description.strategy = std::string(Name(options.strategy));
   parts.description.model = model;
   parts.vocab_size = config.vocab_size;
@@ -183,7 +184,7 @@ absl::StatusOr<ServableParts> LoadServable(const std::string& model_name,
                                            const VersionDirectory& directory,
                                            const ModelServingOptions& options,
                                            const std::stop_token& stop, MemoryBudget& budget) {
-  const auto bytes = WeightBytes(directory.path, options.precision);
+  const auto bytes = WeightBytes(directory.path, options.precision, options.device);
   if (!bytes.ok()) return InStep("reading the model", bytes.status());
   const auto share = budget.Reserve(*bytes);
   if (!share.ok()) return InStep("reserving memory", share.status());

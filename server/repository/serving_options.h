@@ -23,7 +23,10 @@ struct VersionChoice {
 };
 
 struct ModelServingOptions {
-  // Arithmetic of the matrix products. auto: bf16 where the CPU multiplies bf16 in hardware.
+  // What the model runs on.
+  engine::DeviceId device;
+  // Arithmetic of the matrix products. auto: bf16 on a GPU and where the CPU multiplies bf16 in
+  // hardware.
   engine::Precision precision = engine::Precision::kAuto;
   // How reuse heads get their scores. auto: what costs least by measured times.
   engine::ReuseStrategy strategy = engine::ReuseStrategy::kAuto;

@@ -29,11 +29,11 @@ struct Answer {
 // failed assertion.
 inline std::shared_ptr<const Model> LoadFromCheckpoint(
     const reference::BertModel& model, Precision precision,
-    const reference::CheckpointOptions& checkpoint = {}) {
+    const reference::CheckpointOptions& checkpoint = {}, DeviceId device = {}) {
   const testing::TemporaryDirectory scratch;
   reference::WriteCheckpoint(scratch.path(), model, checkpoint);
   absl::StatusOr<std::shared_ptr<const Model>> loaded =
-      Model::Load(scratch.path(), ModelOptions{precision});
+      Model::Load(scratch.path(), ModelOptions{precision, device});
   EXPECT_OK(loaded);
   return loaded.ok() ? *loaded : nullptr;
 }

@@ -4,6 +4,7 @@
 #include <set>
 #include <string>
 
+#include "engine/cpu_backend.h"
 #include "engine/model.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -19,7 +20,7 @@ TEST(TimeOps, TimesEveryKernelOnceForEachShape) {
   const auto model = TinyModel(Precision::kF32, TinyConfig());
   int calls = 0, last = 0, announced = 0;
   const auto times =
-      TimeOps(team, {&model->config(), &model->weights(), DType::kF32},
+      TimeOps(team, {&model->config(), &CpuWeights(*model), DType::kF32},
               {.batch_size = 3, .seq_len = 10, .repetitions = 2}, [&](int done, int total) {
                 ++calls;
                 last = done;
@@ -49,7 +50,7 @@ TEST(TimeOps, TimesEveryKernelOnceForEachShape) {
 TEST(TimeOps, CountsAMultiplyAddAsTwo) {
   device::ThreadTeam team({.threads = 1});
   const auto model = TinyModel(Precision::kF32, TinyConfig());
-  const auto times = TimeOps(team, {&model->config(), &model->weights(), DType::kF32},
+  const auto times = TimeOps(team, {&model->config(), &CpuWeights(*model), DType::kF32},
                              {.batch_size = 1, .seq_len = 10, .repetitions = 1}, [](int, int) {});
   ASSERT_OK(times);
   std::map<std::string, double> flops;

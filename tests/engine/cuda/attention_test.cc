@@ -115,7 +115,7 @@ class Plan {
     micro_batches_.reserve(sequences);
     const RaggedBatch batch = {layer.cu_seqlens(), {}, {}, {}};
     MakeSchedule(
-        batch, {1 << 20, 1 << 30, kSlots}, [&](std::int64_t) { return strategy; },
+        batch, {1 << 20, 1 << 20, 1 << 20, kSlots}, [&](std::int64_t) { return strategy; },
         {strategies, prob_offsets, max_offsets, tiles, tile_counts}, &micro_batches_);
     EXPECT_EQ(micro_batches_.size(), 1u);
     strategies_ = DeviceArray(strategies);

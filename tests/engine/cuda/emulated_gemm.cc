@@ -2,6 +2,7 @@
 #include "engine/check.h"
 #include "engine/cuda/gemm.h"
 #include "engine/tensor/dtype.h"
+#include "tests/engine/cuda/emulated_stream.h"
 
 namespace reprise::engine::cuda {
 namespace {
@@ -10,9 +11,17 @@ class LoopGemm : public Gemm {
  public:
   explicit LoopGemm(std::int64_t max_rows) : max_rows_(max_rows) {}
 
-  absl::Status Run(const Stream&, const Dense& dense, const std::uint16_t* x, std::uint16_t* y,
-                   std::int64_t rows, std::byte*) const override {
+  absl::Status Run(const Stream& stream, const Dense& dense, const std::uint16_t* x,
+                   std::uint16_t* y, std::int64_t rows, std::byte*) const override {
     REPRISE_CHECK(rows >= 1 && rows <= max_rows_);
+    RunOnEmulatedStream(stream.get(), [=, &dense] { Multiply(dense, x, y, rows); });
+    return absl::OkStatus();
+  }
+  std::int64_t workspace_bytes() const override { return 0; }
+
+ private:
+  static void Multiply(const Dense& dense, const std::uint16_t* x, std::uint16_t* y,
+                       std::int64_t rows) {
     const auto number = [](std::uint16_t bits) { return BFloat16{bits}.ToFloat(); };
     for (std::int64_t row = 0; row < rows; ++row) {
       for (std::int64_t out = 0; out < dense.out_features(); ++out) {
@@ -25,11 +34,8 @@ class LoopGemm : public Gemm {
             BFloat16::FromFloat(sum + number(dense.bias()[out])).bits;
       }
     }
-    return absl::OkStatus();
   }
-  std::int64_t workspace_bytes() const override { return 0; }
 
- private:
   std::int64_t max_rows_;
 };
 

@@ -20,6 +20,7 @@
 #include "engine/cuda/grid.h"
 #include "engine/cuda/stream.h"
 #include "engine/tensor/dtype.h"
+#include "tests/engine/cuda/emulated_stream.h"
 
 namespace reprise::engine::cuda {
 
@@ -128,17 +129,14 @@ class EmulatedThread {
   int block_y_;
 };
 
-// Runs all blocks before it returns.
 template <typename Kernel>
-absl::Status Launch(const Stream&, Grid grid, std::int64_t shared_bytes,
-                    const typename Kernel::Params& params) {
-  REPRISE_CHECK(grid.y <= 65535);
+void RunBlocks(Grid grid, std::int64_t shared_bytes, const typename Kernel::Params& params) {
   const std::int64_t blocks = grid.x * grid.y;
   for (std::int64_t i = 0; i < blocks; ++i) {
     const std::int64_t block = i % 2 == 0 ? i / 2 : blocks - 1 - i / 2;  // from both ends
-    std::vector<float> shared((shared_bytes + 127) / 128 * 32 + 32, std::nanf(""));
+    std::vector<float> shared((shared_bytes + 1023) / 1024 * 256 + 256, std::nanf(""));
     auto* aligned = reinterpret_cast<std::byte*>(
-        (reinterpret_cast<std::uintptr_t>(shared.data()) + 127) / 128 * 128);
+        (reinterpret_cast<std::uintptr_t>(shared.data()) + 1023) / 1024 * 1024);
     const EmulatedBlock::Manner manner = {i % 2 == 1, i / 2 % 2 == 1};
     EmulatedBlock(Kernel::kThreads, manner, [&](int thread) {
       const EmulatedThread emulated(thread, static_cast<int>(block % grid.x),
@@ -146,6 +144,14 @@ absl::Status Launch(const Stream&, Grid grid, std::int64_t shared_bytes,
       Kernel::Run(emulated, params, aligned);
     }).Run();
   }
+}
+
+// All blocks have run when it returns, unless the stream is captured.
+template <typename Kernel>
+absl::Status Launch(const Stream& stream, Grid grid, std::int64_t shared_bytes,
+                    const typename Kernel::Params& params) {
+  REPRISE_CHECK(grid.y <= 65535);
+  RunOnEmulatedStream(stream.get(), [=] { RunBlocks<Kernel>(grid, shared_bytes, params); });
   return absl::OkStatus();
 }
 

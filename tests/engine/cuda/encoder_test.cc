@@ -64,7 +64,7 @@ class Prepared {
       group.micro_batches.reserve(count);
       const bool reuses = plan.groups()[index].last > plan.groups()[index].first;
       MakeSchedule(
-          batch, {micro_rows, 1 << 30, plan.num_score_slots()},
+          batch, {micro_rows, 1 << 20, 1 << 20, plan.num_score_slots()},
           [&](std::int64_t) { return reuses ? strategy : Strategy::kNone; },
           {strategies, prob_offsets, max_offsets, tiles, tile_counts}, &group.micro_batches);
       group.strategies = DeviceArray(strategies);
@@ -143,7 +143,7 @@ class CudaEncoderTest : public ::testing::TestWithParam<int> {
                                   prepared.schedules(), [](Phase) { return absl::OkStatus(); }));
     std::vector<float> hidden(prepared.tokens() * config_.hidden_size);
     EXPECT_OK(stream->Wait());
-    EXPECT_EQ(cudaMemcpy(hidden.data(), (*encoder)->hidden(), hidden.size() * sizeof(float),
+    EXPECT_EQ(cudaMemcpy(hidden.data(), (*encoder)->hidden().data(), hidden.size() * sizeof(float),
                          cudaMemcpyDeviceToHost),
               cudaSuccess);
     return hidden;

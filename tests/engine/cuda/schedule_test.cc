@@ -30,7 +30,7 @@ Strategy ByLength(std::int64_t n) {
 TEST(ScheduleTest, EachSequenceHasItsTilesAndItsPlaceInTheStore) {
   const std::vector<std::int32_t> cu_seqlens = {0, 64, 164, 165, 294};  // 64, 100, 1, 129
   Made made;
-  MakeSchedule({cu_seqlens, {}, {}, {}}, {1000, 1 << 30, 3}, ByLength, made.arrays(),
+  MakeSchedule({cu_seqlens, {}, {}, {}}, {1000, 100, 100, 3}, ByLength, made.arrays(),
                &made.micro_batches);
   ASSERT_EQ(made.micro_batches.size(), 1u);
   EXPECT_EQ(made.micro_batches[0].tiles, 7);
@@ -51,20 +51,25 @@ TEST(ScheduleTest, EachSequenceHasItsTilesAndItsPlaceInTheStore) {
   EXPECT_EQ(tile(6), std::pair(3, 128));
 }
 
-TEST(ScheduleTest, MicroBatchesKeepBothLimitsAndBeginTheStoreAnew) {
+TEST(ScheduleTest, MicroBatchesKeepAllLimitsAndBeginTheStoreAnew) {
   const std::vector<std::int32_t> cu_seqlens = {0, 64, 128, 192, 320};
   Made made;
-  MakeSchedule({cu_seqlens, {}, {}, {}}, {1000, 2 * StoredBytes(64, 1), 1}, ByLength, made.arrays(),
+  MakeSchedule({cu_seqlens, {}, {}, {}}, {1000, 2, 100, 1}, ByLength, made.arrays(),
                &made.micro_batches);
   ASSERT_EQ(made.micro_batches.size(), 2u);
   EXPECT_EQ(made.micro_batches[0].micro.sequences, 2);
   EXPECT_EQ(made.micro_batches[1].micro.first_row, 128);
   EXPECT_EQ(made.micro_batches[1].first_tile, 2);
   EXPECT_EQ(made.micro_batches[1].tiles, 3);
+  EXPECT_EQ(made.micro_batches[0].prob_tiles, 2);
   EXPECT_EQ(made.prob_offsets[2], 0);
-  MakeSchedule({cu_seqlens, {}, {}, {}}, {100, 1 << 30, 1}, ByLength, made.arrays(),
+  MakeSchedule({cu_seqlens, {}, {}, {}}, {100, 100, 100, 1}, ByLength, made.arrays(),
                &made.micro_batches);
   EXPECT_EQ(made.micro_batches.size(), 4u);
+  // The last sequence is recomputed: it needs four tiles of maxima, which are not there any more.
+  MakeSchedule({cu_seqlens, {}, {}, {}}, {1000, 100, 6, 1}, ByLength, made.arrays(),
+               &made.micro_batches);
+  EXPECT_EQ(made.micro_batches.size(), 2u);
 }
 
 }  // namespace
