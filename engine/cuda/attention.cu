@@ -5,12 +5,14 @@
 namespace reprise::engine::cuda {
 namespace {
 
-constexpr int kWarps = 4;  // of a block, each with kWarpRows queries
+constexpr int kGroupWarps = 4;  // of a warpgroup, which has kTile queries
+constexpr int kGroupThreads = kGroupWarps * kWarpSize;
+constexpr int kGroups = kBlockQueries / kTile;  // of a block
 constexpr int kWarpRows = 16;
 constexpr int kKeyPairs = kTile / 16;  // steps of 16 keys in a tile
 constexpr float kLog2E = 1.4426950408889634f;
 constexpr float kNegativeInfinity = -__builtin_huge_valf();
-static_assert(kWarps * kWarpRows == kTile);
+static_assert(kGroupWarps * kWarpRows == kTile);
 
 // What a block does, by its head and its sequence.
 enum class Work { kCompute, kComputeAndKeep, kRead, kRecompute };
@@ -22,13 +24,19 @@ REPRISE_GPU float Larger(float a, float b) { return a > b ? a : b; }
 template <int kHeadDim>
 struct AttentionKernel {
   using Params = AttentionArgs;
-  static constexpr int kThreads = kWarps * kWarpSize;
+  static constexpr int kThreads = kGroups * kGroupThreads;
+  static constexpr int kBlocksPerMultiprocessor = kHeadDim <= 64 ? 2 : 1;
   static constexpr int kSteps = kHeadDim / 16;  // of 16 along the head dimension
-  // Bytes of a row in shared memory: 16 more than its numbers take, so that eight rows lie in
-  // different banks.
-  static constexpr int kRowBytes = kHeadDim * 2 + 16;
-  static constexpr int kMatrixBytes = kTile * kRowBytes;
-  static constexpr int kSharedBytes = 5 * kMatrixBytes;  // queries, two stages of keys and values
+  // Matrices lie in shared memory in panels of at most 64 columns, swizzled.
+  static constexpr int kPanelColumns = kHeadDim < 64 ? kHeadDim : 64;
+  static constexpr int kPanels = kHeadDim / kPanelColumns;
+  static constexpr int kPanelSteps = kPanelColumns / 16;
+  static constexpr int kRowBytes = kPanelColumns * 2;  // of a panel
+  static constexpr int kChunks = kRowBytes / 16;       // of such a row
+  static constexpr int kTileBytes = kTile * kHeadDim * 2;
+  // Tiles of keys and values that are under way or in use.
+  static constexpr int kStages = 3;
+  static constexpr int kSharedBytes = (kGroups + 2 * kStages) * kTileBytes;
 
   // One key tile's scores or probabilities of a warp: 16 x kTile, kTile / 8 products of 8 columns.
   using Scores = float[kTile / 8][4];
@@ -38,7 +46,7 @@ struct AttentionKernel {
   struct Running {
     float maximum[2] = {kNegativeInfinity, kNegativeInfinity};
     float sum[2] = {0, 0};  // over this thread's columns
-    float context[kHeadDim / 8][4] = {};
+    float context[kPanels][kPanelColumns / 8][4] = {};
   };
 
   template <typename Thread>
@@ -50,7 +58,7 @@ struct AttentionKernel {
     int head;
     std::int64_t sequence;
     std::int32_t seq_len;
-    std::int32_t first_query;  // of the sequence
+    std::int32_t first_query;  // of this warpgroup, in the sequence
     std::int64_t first_row;    // of the sequence in the micro-batch
     std::int32_t tiles;        // of keys
     Work work;
@@ -59,8 +67,8 @@ struct AttentionKernel {
 
   template <typename Thread>
   static REPRISE_GPU void Run(const Thread& thread, const Params& params, std::byte* shared) {
-    if (thread.block_x() >= *params.num_tiles) return;
-    const QueryTile tile = params.tiles[thread.block_x()];
+    if (thread.block_x() >= *params.num_blocks) return;
+    const QueryBlock tile = params.blocks[thread.block_x()];
     Block<Thread> block{thread,
                         params,
                         shared,
@@ -68,7 +76,7 @@ struct AttentionKernel {
                         thread.block_y(),
                         tile.sequence,
                         0,
-                        tile.first_row,
+                        tile.first_row + thread.index() / kGroupThreads * kTile,
                         0,
                         0,
                         Work::kCompute};
@@ -125,99 +133,135 @@ struct AttentionKernel {
     return (std::int64_t{2} * params.computed + params.heads) * kHeadDim;
   }
 
-  // Starts copying kTile rows from `first` on; rows past the sequence's end become zeros.
-  template <typename Thread>
+  // Where chunk `chunk` of row `row` lies in a matrix of kRows rows.
+  template <int kRows>
+  static REPRISE_GPU int Offset(int row, int chunk) {
+    return chunk / kChunks * (kRows * kRowBytes) + SwizzledOffset<kRowBytes>(row, chunk % kChunks);
+  }
+
+  // Starts copying kRows rows from `first` on; rows past the sequence's end become zeros.
+  template <int kRows, typename Thread>
   static REPRISE_GPU void CopyRows(const Block<Thread>& block, const std::uint16_t* from,
                                    std::int64_t stride, std::int32_t first, std::byte* to) {
-    constexpr int kChunks = kHeadDim / 8;  // of 16 bytes in a row
-    for (int chunk = block.thread.index(); chunk < kTile * kChunks; chunk += kThreads) {
-      const int row = chunk / kChunks;
-      const int column = chunk % kChunks;
-      const bool valid = first + row < block.seq_len;
-      const std::int64_t source = valid ? (first + row) * stride + column * 8 : 0;
-      block.thread.CopyAsync(to + row * kRowBytes + column * 16, from + source, valid);
+    constexpr int kRowChunks = kHeadDim / 8;
+    constexpr int kRowsAtOnce = kThreads / kRowChunks;
+    static_assert(kRowsAtOnce % 8 == 0);  // so that they are swizzled alike
+    const int row = block.thread.index() / kRowChunks;
+    const int chunk = block.thread.index() % kRowChunks;
+    std::byte* target = to + Offset<kRows>(row, chunk);
+    const std::uint16_t* source = from + (first + row) * stride + chunk * 8;
+    const std::int32_t rows_left = block.seq_len - first - row;
+#pragma unroll
+    for (int rows = 0; rows < kRows; rows += kRowsAtOnce) {
+      if (kRows < kRowsAtOnce && row >= kRows) break;
+      const bool valid = rows < rows_left;
+      block.thread.CopyAsync(target + rows * kRowBytes, valid ? source + rows * stride : from,
+                             valid);
     }
   }
 
-  // Stage `stage` of the keys or the values.
-  static REPRISE_GPU std::byte* KeyStage(std::byte* shared, int stage) {
-    return shared + (1 + stage) * kMatrixBytes;
+  // The stage of tile `key_tile`'s keys or values.
+  static REPRISE_GPU std::byte* KeyStage(std::byte* shared, std::int32_t key_tile) {
+    return shared + (kGroups + key_tile % kStages) * kTileBytes;
   }
-  static REPRISE_GPU std::byte* ValueStage(std::byte* shared, int stage) {
-    return shared + (3 + stage) * kMatrixBytes;
+  static REPRISE_GPU std::byte* ValueStage(std::byte* shared, std::int32_t key_tile) {
+    return shared + (kGroups + kStages + key_tile % kStages) * kTileBytes;
   }
 
+  // Where keys and values of the block's head come from.
+  struct Sources {
+    const std::uint16_t* keys = nullptr;  // null: not needed
+    std::int64_t key_stride = 0;
+    const std::uint16_t* values = nullptr;
+    std::int64_t value_stride = 0;
+  };
   template <typename Thread>
-  static REPRISE_GPU void CopyValues(const Block<Thread>& block, std::int32_t key_tile) {
+  static REPRISE_GPU Sources SourcesOf(const Block<Thread>& block) {
     const Params& params = block.params;
-    const std::int64_t stride = Columns(params);
-    const std::uint16_t* values = params.projected + block.first_row * stride +
-                                  (std::int64_t{2} * params.computed + block.head) * kHeadDim;
-    CopyRows(block, values, stride, key_tile * kTile, ValueStage(block.shared, key_tile % 2));
+    Sources sources;
+    if (block.work != Work::kRead) sources.keys = Projection(block, 1, &sources.key_stride);
+    sources.value_stride = Columns(params);
+    sources.values = params.projected + block.first_row * sources.value_stride +
+                     (std::int64_t{2} * params.computed + block.head) * kHeadDim;
+    return sources;
+  }
+
+  // Starts copying a tile, if there is one, as one group of copies.
+  template <typename Thread>
+  static REPRISE_GPU void CopyTile(const Block<Thread>& block, const Sources& sources,
+                                   std::int32_t key_tile) {
+    if (key_tile < block.tiles) {
+      const std::int32_t first = key_tile * kTile;
+      if (sources.keys != nullptr) {
+        CopyRows<kTile>(block, sources.keys, sources.key_stride, first,
+                        KeyStage(block.shared, key_tile));
+      }
+      CopyRows<kTile>(block, sources.values, sources.value_stride, first,
+                      ValueStage(block.shared, key_tile));
+    }
+    block.thread.CommitCopies();
+  }
+
+  // Waits for a tile and starts copying a later one to where the tile before it was.
+  template <typename Thread>
+  static REPRISE_GPU void NextTile(const Block<Thread>& block, const Sources& sources,
+                                   std::int32_t key_tile) {
+    block.thread.template WaitCopies<kStages - 2>();
+    block.thread.Sync();
+    CopyTile(block, sources, key_tile + kStages - 1);
   }
 
   template <typename Thread>
   static REPRISE_GPU void ComputeTiles(const Block<Thread>& block, Running& running) {
-    const Thread& thread = block.thread;
+    const Sources sources = SourcesOf(block);
     std::int64_t stride = 0;
     const std::uint16_t* queries = Projection(block, 0, &stride);
-    const std::uint16_t* keys = Projection(block, 1, &stride);
-    CopyRows(block, queries, stride, block.first_query, block.shared);
-    CopyRows(block, keys, stride, 0, KeyStage(block.shared, 0));
-    CopyValues(block, 0);
-    thread.CommitCopies();
+    CopyRows<kBlockQueries>(block, queries, stride,
+                            block.first_query / kBlockQueries * kBlockQueries, block.shared);
+    for (int tile = 0; tile < kStages - 1; ++tile) CopyTile(block, sources, tile);
 
+    const bool busy = block.first_query < block.seq_len;
     std::uint32_t query[kSteps][4];
     for (std::int32_t key_tile = 0; key_tile < block.tiles; ++key_tile) {
-      if (key_tile + 1 < block.tiles) {
-        CopyRows(block, keys, stride, (key_tile + 1) * kTile,
-                 KeyStage(block.shared, (key_tile + 1) % 2));
-        CopyValues(block, key_tile + 1);
-      }
-      thread.CommitCopies();
-      thread.template WaitCopies<1>();
-      thread.Sync();
-      if (key_tile == 0) LoadQueries(block, query);
+      NextTile(block, sources, key_tile);
+      if (!busy) continue;
+      // Kept in registers where products leave room for them.
+      if (key_tile == 0 || !Thread::kWarpgroupProducts) LoadQueries(block, query);
       Scores scores;
       Multiply(block, query, key_tile, scores);
-      ScaleAndMask(block, key_tile, scores);
+      const float factor = AddBiasAndMask(block, key_tile, scores);
       Probs probs;
-      Exponentiate(block, key_tile, scores, running, probs);
+      Exponentiate(block, key_tile, factor, scores, running, probs);
       if (block.work == Work::kComputeAndKeep) Keep(block, key_tile, running, probs);
       AddContext(block, key_tile, probs, running);
-      thread.Sync();  // the stage may be overwritten now
     }
-    FinishSums(block, running);
+    if (busy) FinishSums(block, running);
   }
 
   template <typename Thread>
   static REPRISE_GPU void ReadTiles(const Block<Thread>& block, Running& running) {
-    const Thread& thread = block.thread;
-    CopyValues(block, 0);
-    thread.CommitCopies();
+    const Sources sources = SourcesOf(block);
+    for (int tile = 0; tile < kStages - 1; ++tile) CopyTile(block, sources, tile);
+    const bool busy = block.first_query < block.seq_len;
     Probs probs;
-    ReadProbs(block, 0, probs);
+    if (busy) ReadProbs(block, 0, probs);
     for (std::int32_t key_tile = 0; key_tile < block.tiles; ++key_tile) {
       Probs next;
-      if (key_tile + 1 < block.tiles) {
-        CopyValues(block, key_tile + 1);
-        ReadProbs(block, key_tile + 1, next);  // on its way while this tile is multiplied
-      }
-      thread.CommitCopies();
-      thread.template WaitCopies<1>();
-      thread.Sync();
+      // On its way while this tile is multiplied.
+      if (busy && key_tile + 1 < block.tiles) ReadProbs(block, key_tile + 1, next);
+      NextTile(block, sources, key_tile);
+      if (!busy) continue;
       float maxima[2];
       ReadMaxima(block, key_tile, maxima);
-      Rescale(thread, maxima, running);
+      Rescale(block.thread, maxima, running);
       AddContext(block, key_tile, probs, running);
-      thread.Sync();
 #pragma unroll
       for (int step = 0; step < kKeyPairs; ++step) {
 #pragma unroll
         for (int part = 0; part < 4; ++part) probs[step][part] = next[step][part];
       }
     }
-    ReadSums(block, running);
+    if (busy) ReadSums(block, running);
   }
 
   // The warp's 16 queries as the left operands of kSteps products.
@@ -225,12 +269,12 @@ struct AttentionKernel {
   static REPRISE_GPU void LoadQueries(const Block<Thread>& block,
                                       std::uint32_t (&query)[kSteps][4]) {
     const int lane = block.thread.index() % kWarpSize;
-    const int warp = block.thread.index() / kWarpSize;
-    const std::byte* row =
-        block.shared + (warp * kWarpRows + lane % 16) * kRowBytes + lane / 16 * 16;
+    const int row = block.thread.index() / kWarpSize * kWarpRows + lane % 16;
 #pragma unroll
-    for (int step = 0; step < kSteps; ++step)
-      block.thread.LoadMatrices(query[step], row + step * 32);
+    for (int step = 0; step < kSteps; ++step) {
+      block.thread.LoadMatrices(query[step],
+                                block.shared + Offset<kBlockQueries>(row, 2 * step + lane / 16));
+    }
   }
 
   // scores = queries keys^T
@@ -238,18 +282,33 @@ struct AttentionKernel {
   static REPRISE_GPU void Multiply(const Block<Thread>& block,
                                    const std::uint32_t (&query)[kSteps][4], std::int32_t key_tile,
                                    Scores& scores) {
-    const int lane = block.thread.index() % kWarpSize;
-    // Lanes 0-7 and 8-15 give keys 0-7, left and right half of 16 numbers; the others keys 8-15.
-    const std::byte* keys = KeyStage(block.shared, key_tile % 2) +
-                            (lane / 16 * 8 + lane % 8) * kRowBytes + lane / 8 % 2 * 16;
-#pragma unroll
-    for (int pair = 0; pair < kKeyPairs; ++pair) {
-#pragma unroll
-      for (int part = 0; part < 4; ++part) scores[2 * pair][part] = scores[2 * pair + 1][part] = 0;
+    const std::byte* keys = KeyStage(block.shared, key_tile);
+    if constexpr (Thread::kWarpgroupProducts) {
+      block.thread.BeginProducts();
 #pragma unroll
       for (int step = 0; step < kSteps; ++step) {
+        block.thread.template WarpgroupMultiply<kRowBytes, false>(
+            scores, query[step],
+            keys + step / kPanelSteps * (kTile * kRowBytes) + step % kPanelSteps * 32, step > 0);
+      }
+      block.thread.EndProducts();
+      return;
+    }
+    const int lane = block.thread.index() % kWarpSize;
+#pragma unroll
+    for (int column = 0; column < kTile / 8; ++column) {
+#pragma unroll
+      for (int part = 0; part < 4; ++part) scores[column][part] = 0;
+    }
+#pragma unroll
+    for (int step = 0; step < kSteps; ++step) {
+      // Lanes 0-7 and 8-15 give keys 0-7, left and right half of 16 numbers; the others keys 8-15.
+      const std::byte* row =
+          keys + Offset<kTile>(lane / 16 * 8 + lane % 8, 2 * step + lane / 8 % 2);
+#pragma unroll
+      for (int pair = 0; pair < kKeyPairs; ++pair) {
         std::uint32_t key[4];
-        block.thread.LoadMatrices(key, keys + pair * 16 * kRowBytes + step * 32);
+        block.thread.LoadMatrices(key, row + pair * 16 * kRowBytes);
         block.thread.MultiplyAdd(scores[2 * pair], query[step], key[0], key[1]);
         block.thread.MultiplyAdd(scores[2 * pair + 1], query[step], key[2], key[3]);
       }
@@ -261,8 +320,8 @@ struct AttentionKernel {
   template <typename Thread>
   static REPRISE_GPU std::int32_t Query(const Block<Thread>& block, int part) {
     const int thread = block.thread.index();
-    return block.first_query + thread / kWarpSize * kWarpRows + thread % kWarpSize / 4 +
-           part / 2 * 8;
+    return block.first_query + thread / kWarpSize % kGroupWarps * kWarpRows +
+           thread % kWarpSize / 4 + part / 2 * 8;
   }
   template <typename Thread>
   static REPRISE_GPU std::int32_t Key(const Block<Thread>& block, std::int32_t key_tile, int column,
@@ -270,23 +329,34 @@ struct AttentionKernel {
     return key_tile * kTile + column * 8 + block.thread.index() % 4 * 2 + part % 2;
   }
 
-  // To base 2, with the bias; keys past the end get no weight.
+  // Keys past the end get no weight. Returns what scores are still to be multiplied with to be
+  // exponents of 2.
   template <typename Thread>
-  static REPRISE_GPU void ScaleAndMask(const Block<Thread>& block, std::int32_t key_tile,
-                                       Scores& scores) {
-    const bool whole = (key_tile + 1) * kTile <= block.seq_len;
+  static REPRISE_GPU float AddBiasAndMask(const Block<Thread>& block, std::int32_t key_tile,
+                                          Scores& scores) {
+    const float to_base_2 = block.params.scale * kLog2E;
+    const bool biased = block.role.bias != nullptr;
+    if (biased) {
 #pragma unroll
-    for (int column = 0; column < kTile / 8; ++column) {
+      for (int column = 0; column < kTile / 8; ++column) {
 #pragma unroll
-      for (int part = 0; part < 4; ++part) {
-        float score = scores[column][part] * (block.params.scale * kLog2E);
-        const std::int32_t key = Key(block, key_tile, column, part);
-        if (block.role.bias != nullptr) {
-          score += kLog2E * Bias(block, Query(block, part), key);
+        for (int part = 0; part < 4; ++part) {
+          const float bias = Bias(block, Query(block, part), Key(block, key_tile, column, part));
+          scores[column][part] = scores[column][part] * to_base_2 + kLog2E * bias;
         }
-        scores[column][part] = whole || key < block.seq_len ? score : kNegativeInfinity;
       }
     }
+    if ((key_tile + 1) * kTile > block.seq_len) {
+#pragma unroll
+      for (int column = 0; column < kTile / 8; ++column) {
+#pragma unroll
+        for (int part = 0; part < 4; ++part) {
+          const bool past = Key(block, key_tile, column, part) >= block.seq_len;
+          if (past) scores[column][part] = kNegativeInfinity;
+        }
+      }
+    }
+    return biased ? 1.0f : to_base_2;
   }
 
   template <typename Thread>
@@ -310,21 +380,26 @@ struct AttentionKernel {
       running.maximum[row] = maxima[row];
       running.sum[row] *= shrink;
 #pragma unroll
-      for (int column = 0; column < kHeadDim / 8; ++column) {
-        running.context[column][2 * row] *= shrink;
-        running.context[column][2 * row + 1] *= shrink;
+      for (int panel = 0; panel < kPanels; ++panel) {
+#pragma unroll
+        for (int column = 0; column < kPanelColumns / 8; ++column) {
+          running.context[panel][column][2 * row] *= shrink;
+          running.context[panel][column][2 * row + 1] *= shrink;
+        }
       }
     }
   }
 
   template <typename Thread>
   static REPRISE_GPU void Exponentiate(const Block<Thread>& block, std::int32_t key_tile,
-                                       Scores& scores, Running& running, Probs& probs) {
+                                       float factor, Scores& scores, Running& running,
+                                       Probs& probs) {
     const Thread& thread = block.thread;
-    float maxima[2] = {running.maximum[0], running.maximum[1]};
+    float maxima[2];
     if (block.work == Work::kRecompute) {
       ReadMaxima(block, key_tile, maxima);
     } else {
+      maxima[0] = maxima[1] = kNegativeInfinity;
 #pragma unroll
       for (int column = 0; column < kTile / 8; ++column) {
 #pragma unroll
@@ -336,6 +411,7 @@ struct AttentionKernel {
       for (int row = 0; row < 2; ++row) {  // the four lanes of a row
         maxima[row] = Larger(maxima[row], thread.ShuffleXor(maxima[row], 1));
         maxima[row] = Larger(maxima[row], thread.ShuffleXor(maxima[row], 2));
+        maxima[row] = Larger(maxima[row] * factor, running.maximum[row]);
       }
     }
     Rescale(thread, maxima, running);
@@ -343,7 +419,8 @@ struct AttentionKernel {
     for (int column = 0; column < kTile / 8; ++column) {
 #pragma unroll
       for (int part = 0; part < 4; ++part) {
-        scores[column][part] = thread.Exp2(scores[column][part] - maxima[part / 2]);
+        scores[column][part] =
+            thread.Exp2(thread.Fma(scores[column][part], factor, -maxima[part / 2]));
         running.sum[part / 2] += scores[column][part];
       }
     }
@@ -362,17 +439,33 @@ struct AttentionKernel {
   template <typename Thread>
   static REPRISE_GPU void AddContext(const Block<Thread>& block, std::int32_t key_tile,
                                      const Probs& probs, Running& running) {
+    const std::byte* values = ValueStage(block.shared, key_tile);
+    if constexpr (Thread::kWarpgroupProducts) {
+      block.thread.BeginProducts();
+#pragma unroll
+      for (int step = 0; step < kKeyPairs; ++step) {
+#pragma unroll
+        for (int panel = 0; panel < kPanels; ++panel) {
+          block.thread.template WarpgroupMultiply<kRowBytes, true>(
+              running.context[panel], probs[step],
+              values + panel * (kTile * kRowBytes) + step * 16 * kRowBytes, true);
+        }
+      }
+      block.thread.EndProducts();
+      return;
+    }
     const int lane = block.thread.index() % kWarpSize;
-    const std::byte* values =
-        ValueStage(block.shared, key_tile % 2) + lane % 16 * kRowBytes + lane / 16 * 16;
 #pragma unroll
-    for (int step = 0; step < kKeyPairs; ++step) {
+    for (int pair = 0; pair < kHeadDim / 16; ++pair) {
+      const std::byte* row = values + Offset<kTile>(lane % 16, 2 * pair + lane / 16);
+      float(&context)[kPanelColumns / 8][4] = running.context[pair / kPanelSteps];
+      const int column = pair % kPanelSteps * 2;
 #pragma unroll
-      for (int pair = 0; pair < kHeadDim / 16; ++pair) {
+      for (int step = 0; step < kKeyPairs; ++step) {
         std::uint32_t value[4];
-        block.thread.LoadTransposed(value, values + step * 16 * kRowBytes + pair * 32);
-        block.thread.MultiplyAdd(running.context[2 * pair], probs[step], value[0], value[1]);
-        block.thread.MultiplyAdd(running.context[2 * pair + 1], probs[step], value[2], value[3]);
+        block.thread.LoadTransposed(value, row + step * 16 * kRowBytes);
+        block.thread.MultiplyAdd(context[column], probs[step], value[0], value[1]);
+        block.thread.MultiplyAdd(context[column + 1], probs[step], value[2], value[3]);
       }
     }
   }
@@ -397,7 +490,7 @@ struct AttentionKernel {
     const std::int64_t tile = TileNumber(block, store.prob_offsets[block.sequence], key_tile);
     const int thread = block.thread.index();
     return reinterpret_cast<std::uint32_t*>(store.probs + tile * kTileScores) +
-           thread / kWarpSize * (kKeyPairs * kWarpSize * 4) + thread % kWarpSize * 4;
+           thread / kWarpSize % kGroupWarps * (kKeyPairs * kWarpSize * 4) + thread % kWarpSize * 4;
   }
   // Rows of the block's tile that belong to this thread.
   template <typename Thread>
@@ -489,61 +582,19 @@ struct AttentionKernel {
                           std::int64_t{block.head} * kHeadDim + block.thread.index() % 4 * 2;
 #pragma unroll
       for (int column = 0; column < kHeadDim / 8; ++column) {
+        const float(&context)[4] =
+            running.context[column / (kPanelColumns / 8)][column % (kPanelColumns / 8)];
         *reinterpret_cast<std::uint32_t*>(to + column * 8) =
-            block.thread.Pack(running.context[column][2 * row] * inverse,
-                              running.context[column][2 * row + 1] * inverse);
+            block.thread.Pack(context[2 * row] * inverse, context[2 * row + 1] * inverse);
       }
     }
   }
-};
-
-// A block copies kTile rows of one head, 16 bytes a thread at a time.
-struct KeepKernel {
-  using Params = AttentionArgs;
-  static constexpr int kThreads = 128;
-
-  template <typename Thread>
-  static REPRISE_GPU void Run(const Thread& thread, const Params& params, std::byte*) {
-    if (thread.block_x() >= *params.num_tiles) return;
-    const HeadRole role = params.roles[thread.block_y()];
-    const QueryTile tile = params.tiles[thread.block_x()];
-    const reuse::Strategy strategy = params.strategies[tile.sequence];
-    const bool rebuilds =
-        strategy == reuse::Strategy::kRecompute || strategy == reuse::Strategy::kFused;
-    if (role.computed < 0 || role.slot < 0 || !rebuilds) return;
-    const std::int32_t begin = params.cu_seqlens[tile.sequence];
-    const std::int32_t rows = params.cu_seqlens[tile.sequence + 1] - begin - tile.first_row;
-    const std::int64_t first = begin - params.first_row + tile.first_row;
-    const std::int64_t stride =
-        (std::int64_t{2} * params.computed + params.heads) * params.head_dim;
-    const int chunks = params.head_dim / 8;
-    for (int which = 0; which < 2; ++which) {
-      const std::uint16_t* from =
-          params.projected + first * stride +
-          (std::int64_t{which} * params.computed + role.computed) * params.head_dim;
-      std::uint16_t* to =
-          params.store.projections +
-          ((std::int64_t{role.slot} * 2 + which) * params.store.max_rows + first) * params.head_dim;
-      for (int chunk = thread.index(); chunk < kTile * chunks; chunk += kThreads) {
-        const int row = chunk / chunks;
-        if (row >= rows) break;
-        const int column = chunk % chunks * 8;
-        *reinterpret_cast<Chunk*>(to + std::int64_t{row} * params.head_dim + column) =
-            *reinterpret_cast<const Chunk*>(from + row * stride + column);
-      }
-    }
-  }
-
- private:
-  struct alignas(16) Chunk {
-    std::uint32_t part[4];
-  };
 };
 
 template <int kHeadDim>
 absl::Status LaunchAttention(const Stream& stream, const AttentionArgs& args) {
   using Kernel = AttentionKernel<kHeadDim>;
-  return Launch<Kernel>(stream, {args.max_tiles, args.heads}, Kernel::kSharedBytes, args);
+  return Launch<Kernel>(stream, {args.max_blocks, args.heads}, Kernel::kSharedBytes, args);
 }
 
 }  // namespace
@@ -562,10 +613,6 @@ absl::Status RunAttention(const Stream& stream, const AttentionArgs& args) {
       return absl::UnimplementedError(absl::StrCat("attention with heads of ", args.head_dim,
                                                    " numbers; expected 16, 32, 64 or 128"));
   }
-}
-
-absl::Status KeepProjections(const Stream& stream, const AttentionArgs& args) {
-  return Launch<KeepKernel>(stream, {args.max_tiles, args.heads}, 0, args);
 }
 
 }  // namespace reprise::engine::cuda

@@ -10,9 +10,11 @@
 
 namespace reprise::engine::cuda {
 
-// Queries of a block, keys of a step.
+// Queries and keys of a tile of scores; keys of a step.
 inline constexpr int kTile = 64;
 inline constexpr int kTileScores = kTile * kTile;
+// Queries of a block, which share the keys and values that it loads.
+inline constexpr int kBlockQueries = 2 * kTile;
 
 // Head dimensions that the kernels are built for. Others are padded with zeros to the next one, in
 // the weights; 0 when there is none.
@@ -23,8 +25,8 @@ constexpr int PaddedHeadDim(int head_dim) {
   return 0;
 }
 
-// kTile queries of one sequence, from `first_row` on, a multiple of kTile.
-struct QueryTile {
+// kBlockQueries queries of one sequence, from `first_row` on, a multiple of kBlockQueries.
+struct QueryBlock {
   std::int32_t sequence = 0;   // of the batch
   std::int32_t first_row = 0;  // of the sequence
 };
@@ -67,9 +69,9 @@ struct AttentionArgs {
   const std::int32_t* cu_seqlens = nullptr;     // [batch_size + 1]
   const std::int32_t* positions = nullptr;      // [total_tokens]; read where there is a bias
   const reuse::Strategy* strategies = nullptr;  // [batch_size], of this reuse group
-  const QueryTile* tiles = nullptr;             // of the micro-batch
-  const std::int32_t* num_tiles = nullptr;      // how many of them there are, at most max_tiles
-  std::int64_t max_tiles = 0;
+  const QueryBlock* blocks = nullptr;           // of the micro-batch
+  const std::int32_t* num_blocks = nullptr;     // how many of them there are, at most max_blocks
+  std::int64_t max_blocks = 0;
   std::int32_t first_row = 0;     // of the micro-batch in the batch; row 0 of projected and context
   std::int32_t max_distance = 0;  // of the bias table
   ScoreStore store;

@@ -66,7 +66,10 @@ StoreRoom RoomFor(const BertConfig& config, const ExecutorOptions& options,
   StoreRoom room;
   if (allowed.stored) room.probs = std::min(most, options.score_cache_bytes / kStoredTileBytes);
   room.maxima = room.probs;
-  if (allowed.recompute) room.maxima = std::max(room.maxima, ScoreTiles(longest, slots));
+  if (!allowed.recompute) return room;
+  constexpr std::int64_t kMaximaBytes = kTile * static_cast<std::int64_t>(sizeof(float));
+  room.maxima = std::max({room.maxima, std::min(most, options.score_cache_bytes / kMaximaBytes),
+                          ScoreTiles(longest, slots)});
   return room;
 }
 
@@ -170,7 +173,7 @@ absl::Status CudaExecutor::Allocate() {
                                                       .keeps_projections = keeps}));
   largest_ = {.rows = max_rows_,
               .sequences = max_sequences_,
-              .tiles = max_rows_ / kTile + max_sequences_ + 1};
+              .blocks = max_rows_ / kBlockQueries + max_sequences_ + 1};
   REPRISE_ASSIGN_OR_RETURN(staging_,
                            Staging::Create(largest_, static_cast<int>(schedules_.size())));
   return AllocateOutputs();
@@ -259,12 +262,12 @@ absl::Status CudaExecutor::CheckScores(const RaggedBatch& batch) const {
 }
 
 StagingShape CudaExecutor::ShapeOf(const RaggedBatch& batch) const {
-  std::int64_t tiles = 0;
-  for (std::int64_t s = 0; s < batch.batch_size(); ++s) tiles += TilesOf(batch.seq_len(s));
+  std::int64_t blocks = 0;
+  for (std::int64_t s = 0; s < batch.batch_size(); ++s) blocks += QueryBlocksOf(batch.seq_len(s));
   const std::int64_t tokens = batch.total_tokens();
-  if (tokens > kMostGraphRows) return {tokens, batch.batch_size(), tiles};
-  const std::int64_t most_tiles = std::min(PowerOfTwo(tiles), largest_.tiles);
-  return {GraphRows(tokens), std::min(most_tiles, max_sequences_), most_tiles};
+  if (tokens > kMostGraphRows) return {tokens, batch.batch_size(), blocks};
+  const std::int64_t most_blocks = std::min(PowerOfTwo(blocks), largest_.blocks);
+  return {GraphRows(tokens), std::min(most_blocks, max_sequences_), most_blocks};
 }
 
 // Larger batches share what is known by their order of magnitude.
@@ -343,7 +346,7 @@ absl::Status CudaExecutor::EnqueueEncoder(std::int64_t rows, bool measure) {
 absl::Status CudaExecutor::EnqueueGraph(const StagingShape& shape, RunShape* known) {
   if (!known->graph) {
     for (Schedule& schedule : schedules_) {
-      schedule.micro_batches.front().tiles = static_cast<std::int32_t>(shape.tiles);
+      schedule.micro_batches.front().blocks = static_cast<std::int32_t>(shape.blocks);
     }
     absl::StatusOr<Graph> graph =
         Graph::Capture(stream_, [&] { return EnqueueEncoder(shape.rows, false); });

@@ -38,7 +38,7 @@ absl::Status Encoder::Allocate() {
   lifetimes[kProjected] = {rows * 3 * context * kElement, kProject, kAttend};
   lifetimes[kContext] = {rows * context * kElement, kAttend, kOutput};
   lifetimes[kDelta] = {rows * hidden * kElement, kOutput, kSecondNorm};
-  lifetimes[kIntermediate] = {rows * config_.intermediate_size * kElement, kUp, kDown};
+  lifetimes[kIntermediate] = {rows * weights_.padded_intermediate_size * kElement, kUp, kDown};
   const memory::ArenaPlan plan = memory::PlanArena(lifetimes);
   std::copy(plan.offsets.begin(), plan.offsets.end(), offsets_.begin());
   REPRISE_ASSIGN_OR_RETURN(arena_, DeviceBuffer::Allocate(Purpose::kActivations, plan.bytes));
@@ -156,9 +156,9 @@ AttentionArgs Encoder::AttentionOf(int layer, const DeviceBatch& batch,
           .cu_seqlens = batch.cu_seqlens,
           .positions = batch.positions,
           .strategies = schedule.strategies,
-          .tiles = schedule.tiles + scheduled.first_tile,
-          .num_tiles = schedule.tile_counts + index,
-          .max_tiles = scheduled.tiles,
+          .blocks = schedule.blocks + scheduled.first_block,
+          .num_blocks = schedule.block_counts + index,
+          .max_blocks = scheduled.blocks,
           .first_row = static_cast<std::int32_t>(scheduled.micro.first_row),
           .max_distance = config_.relative_position_max,
           .store = {.probs = probs_.as<std::uint16_t>(),
@@ -200,7 +200,7 @@ absl::Status Encoder::EnqueueFeedForward(const Stream& stream, int layer, Rows r
   REPRISE_RETURN_IF_ERROR(
       Activate(stream, {.activation = config_.activation,
                         .values = buffer(kIntermediate),
-                        .count = (rows.count * config_.intermediate_size + 1) / 2 * 2}));
+                        .count = rows.count * weights_.padded_intermediate_size}));
   REPRISE_RETURN_IF_ERROR(
       RunDense(stream, weights.down, buffer(kIntermediate), buffer(kDelta), rows.count));
   const bool last = layer + 1 == config_.num_layers;

@@ -42,8 +42,8 @@ struct DeviceSchedule {
   const reuse::Strategy* strategies = nullptr;
   const std::int64_t* prob_offsets = nullptr;
   const std::int64_t* max_offsets = nullptr;
-  const QueryTile* tiles = nullptr;
-  const std::int32_t* tile_counts = nullptr;
+  const QueryBlock* blocks = nullptr;
+  const std::int32_t* block_counts = nullptr;
   std::span<const ScheduledMicroBatch> micro_batches;
 };
 

@@ -35,7 +35,7 @@ class UniformLayer {
   static absl::StatusOr<UniformLayer> Create(const Device& device, const HeadTimingOptions& options,
                                              std::int64_t seq_len) {
     const std::int64_t blocks = kBlocksPerMultiprocessor * device.multiprocessors;
-    UniformLayer layer(options, seq_len, blocks / (TilesOf(seq_len) * options.heads));
+    UniformLayer layer(options, seq_len, blocks / (QueryBlocksOf(seq_len) * options.heads));
     REPRISE_RETURN_IF_ERROR(layer.Allocate());
     return layer;
   }
@@ -77,8 +77,8 @@ class UniformLayer {
 
  private:
   struct Scheduled {
-    DeviceBuffer strategies, prob_offsets, max_offsets, tiles, tile_counts;
-    std::int32_t num_tiles = 0;
+    DeviceBuffer strategies, prob_offsets, max_offsets, blocks, block_counts;
+    std::int32_t num_blocks = 0;
   };
 
   UniformLayer(const HeadTimingOptions& options, std::int64_t seq_len, std::int64_t wanted)
@@ -123,21 +123,21 @@ class UniformLayer {
     const std::size_t sequences = static_cast<std::size_t>(sequences_);
     std::vector<Strategy> strategies(sequences);
     std::vector<std::int64_t> prob_offsets(sequences), max_offsets(sequences);
-    std::vector<std::int32_t> tile_counts(sequences);
-    std::vector<QueryTile> tiles(sequences * TilesOf(seq_len_));
+    std::vector<std::int32_t> block_counts(sequences);
+    std::vector<QueryBlock> blocks(sequences * QueryBlocksOf(seq_len_));
     std::vector<ScheduledMicroBatch> micro_batches;
     const std::int64_t unlimited = std::numeric_limits<std::int64_t>::max() / 2;
     MakeSchedule(
         {cu_seqlens_, {}, {}, {}}, {unlimited, unlimited, unlimited, options_.heads},
         [&](std::int64_t) { return strategy; },
-        {strategies, prob_offsets, max_offsets, tiles, tile_counts}, &micro_batches);
+        {strategies, prob_offsets, max_offsets, blocks, block_counts}, &micro_batches);
     Scheduled scheduled;
-    scheduled.num_tiles = micro_batches.front().tiles;
+    scheduled.num_blocks = micro_batches.front().blocks;
     REPRISE_ASSIGN_OR_RETURN(scheduled.strategies, Upload(strategies));
     REPRISE_ASSIGN_OR_RETURN(scheduled.prob_offsets, Upload(prob_offsets));
     REPRISE_ASSIGN_OR_RETURN(scheduled.max_offsets, Upload(max_offsets));
-    REPRISE_ASSIGN_OR_RETURN(scheduled.tiles, Upload(tiles));
-    REPRISE_ASSIGN_OR_RETURN(scheduled.tile_counts, Upload(tile_counts));
+    REPRISE_ASSIGN_OR_RETURN(scheduled.blocks, Upload(blocks));
+    REPRISE_ASSIGN_OR_RETURN(scheduled.block_counts, Upload(block_counts));
     return scheduled;
   }
 
@@ -151,9 +151,9 @@ class UniformLayer {
                                 .roles = roles.as<HeadRole>(),
                                 .cu_seqlens = device_cu_seqlens_.as<std::int32_t>(),
                                 .strategies = scheduled.strategies.as<Strategy>(),
-                                .tiles = scheduled.tiles.as<QueryTile>(),
-                                .num_tiles = scheduled.tile_counts.as<std::int32_t>(),
-                                .max_tiles = scheduled.num_tiles,
+                                .blocks = scheduled.blocks.as<QueryBlock>(),
+                                .num_blocks = scheduled.block_counts.as<std::int32_t>(),
+                                .max_blocks = scheduled.num_blocks,
                                 .store = {.probs = probs_.as<std::uint16_t>(),
                                           .prob_offsets = scheduled.prob_offsets.as<std::int64_t>(),
                                           .maxima = maxima_.as<float>(),

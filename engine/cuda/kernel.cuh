@@ -4,6 +4,7 @@
 //   struct Scale {
 //     struct Params { float* x; int count; };
 //     static constexpr int kThreads = 128;            // of a block
+//     static constexpr int kBlocksPerMultiprocessor = 8;  // that registers must do for
 //     template <typename Thread>
 //     static REPRISE_GPU void Run(const Thread& thread, const Params& params, std::byte* shared);
 //   };
@@ -24,6 +25,15 @@ namespace reprise::engine::cuda {
 
 // Shared memory that a block may have without asking the driver first.
 inline constexpr int kPlainSharedBytes = 48 << 10;
+
+// Where chunk `chunk` of 16 bytes of row `row` lies in a matrix with rows of kRowBytes, 32, 64 or
+// 128, that begins at a multiple of 1024 bytes: eight neighbouring rows have their chunks of one
+// column in different banks. The layout of the PTX ISA's swizzled shared memory.
+template <int kRowBytes>
+constexpr int SwizzledOffset(int row, int chunk) {
+  const int offset = row * kRowBytes + chunk * 16;
+  return offset ^ ((offset >> 7) % (kRowBytes / 16)) << 4;
+}
 
 }  // namespace reprise::engine::cuda
 
@@ -53,7 +63,12 @@ struct GpuThread {
     asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
     return y;
   }
-  REPRISE_GPU float Erf(float x) const { return erff(x); }
+  REPRISE_GPU float Fma(float x, float y, float z) const { return fmaf(x, y, z); }
+  REPRISE_GPU float Reciprocal(float x) const {
+    float y;
+    asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+    return y;
+  }
   REPRISE_GPU float Tanh(float x) const { return tanhf(x); }
   REPRISE_GPU float RSqrt(float x) const { return 1.0f / sqrtf(x); }
   REPRISE_GPU double Sqrt(double x) const { return sqrt(x); }
@@ -89,6 +104,34 @@ struct GpuThread {
                  : "r"(SharedAddress(row)));
   }
 
+  // Whether the four warps of a warpgroup multiply together, straight from shared memory: Hopper's
+  // wgmma, which newer GPUs do not have.
+#ifdef __CUDA_ARCH_FEAT_SM90_ALL
+  static constexpr bool kWarpgroupProducts = true;
+#else
+  static constexpr bool kWarpgroupProducts = false;
+#endif
+  // Around the products of a warpgroup: their operands in registers may not be touched between.
+  REPRISE_GPU void BeginProducts() const {
+#ifdef __CUDA_ARCH_FEAT_SM90_ALL
+    asm volatile("wgmma.fence.sync.aligned;" ::: "memory");
+#endif
+  }
+  REPRISE_GPU void EndProducts() const {
+#ifdef __CUDA_ARCH_FEAT_SM90_ALL
+    asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory");
+    asm volatile("wgmma.wait_group.sync.aligned 0;" ::: "memory");
+#endif
+  }
+  // c = a b, or c += a b when `add`, for a warpgroup: a [64, 16], 16 rows of each warp as in
+  // MultiplyAdd, and c [64, 8 * kBlocks] likewise. b lies in shared memory in rows of kRowBytes
+  // whose 16-byte chunks are swizzled (SwizzledOffset): its 16 rows when kTransposed is false say
+  // columns of the product, [8 * kBlocks, 16] from byte column 0 of `b`; when true its [16, 8 *
+  // kBlocks].
+  template <int kRowBytes, bool kTransposed, int kBlocks>
+  REPRISE_GPU void WarpgroupMultiply(float (&c)[kBlocks][4], const std::uint32_t (&a)[4],
+                                     const std::byte* b, bool add) const;
+
   // Starts copying 16 bytes to shared memory; zeros when not `valid`, and `from` is not read then.
   REPRISE_GPU void CopyAsync(std::byte* to, const void* from, bool valid) const {
     asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(SharedAddress(to)),
@@ -97,10 +140,14 @@ struct GpuThread {
   }
   // Ends a group of this thread's copies.
   REPRISE_GPU void CommitCopies() const { asm volatile("cp.async.commit_group;" ::: "memory"); }
-  // Until all but the last `kGroups` groups have arrived. Sync makes them seen by other threads.
+  // Until all but the last `kGroups` groups have arrived. Sync makes them seen by other threads and
+  // by products of warpgroups.
   template <int kGroups>
   REPRISE_GPU void WaitCopies() const {
     asm volatile("cp.async.wait_group %0;" ::"n"(kGroups) : "memory");
+#ifdef __CUDA_ARCH_FEAT_SM90_ALL
+    asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+#endif
   }
 
  private:
@@ -109,9 +156,14 @@ struct GpuThread {
   }
 };
 
+#ifdef __CUDA_ARCH_FEAT_SM90_ALL
+#include "engine/cuda/warpgroup_multiply.cuh"
+#endif
+
 template <typename Kernel>
-__global__ void __launch_bounds__(Kernel::kThreads) Entry(const typename Kernel::Params params) {
-  extern __shared__ __align__(128) std::byte shared[];
+__global__ void __launch_bounds__(Kernel::kThreads, Kernel::kBlocksPerMultiprocessor)
+    Entry(const typename Kernel::Params params) {
+  extern __shared__ __align__(1024) std::byte shared[];
   Kernel::Run(GpuThread(), params, shared);
 }
 

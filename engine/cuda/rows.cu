@@ -7,6 +7,7 @@ namespace {
 using architectures::Activation;
 
 constexpr int kRowThreads = 128;
+constexpr float kLog2E = 1.4426950408889634f;
 constexpr int kRowsPerBlock = kRowThreads / kWarpSize;  // a warp takes a row
 
 REPRISE_GPU float FromBf16(std::uint16_t bits) {
@@ -23,90 +24,103 @@ REPRISE_GPU float WarpSum(const Thread& thread, float value) {
   return value;
 }
 
-// The lane's share of a row: pairs of neighbouring columns, `kWarpSize` pairs apart. An odd last
-// column is a pair of its own.
-template <typename Visit>
-REPRISE_GPU void ForEachPair(int lane, int columns, const Visit& visit) {
-  for (int column = 2 * lane; column < columns; column += 2 * kWarpSize) {
-    visit(column, column + 1 < columns);
-  }
-}
-
-// Two numbers of a row that begins anywhere: with an odd number of columns, pairs are not aligned.
-struct Pair {
-  float low = 0;
-  float high = 0;
+// Sixteen bytes of numbers, which a lane loads and stores at once.
+constexpr int kChunk = 8;  // columns
+struct alignas(16) Bf16Chunk {
+  std::uint32_t pairs[kChunk / 2];
 };
-REPRISE_GPU Pair LoadPair(const std::uint16_t* row, int column, bool both, bool aligned) {
-  if (both && aligned) {
-    const std::uint32_t bits = *reinterpret_cast<const std::uint32_t*>(row + column);
-    return {FromBf16(static_cast<std::uint16_t>(bits)),
-            FromBf16(static_cast<std::uint16_t>(bits >> 16))};
+struct alignas(16) FloatQuad {
+  float values[4];
+};
+
+REPRISE_GPU void Load(const std::uint16_t* from, float (&values)[kChunk]) {
+  const Bf16Chunk chunk = *reinterpret_cast<const Bf16Chunk*>(from);
+#pragma unroll
+  for (int pair = 0; pair < kChunk / 2; ++pair) {
+    values[2 * pair] = FromBf16(static_cast<std::uint16_t>(chunk.pairs[pair]));
+    values[2 * pair + 1] = FromBf16(static_cast<std::uint16_t>(chunk.pairs[pair] >> 16));
   }
-  return {FromBf16(row[column]), both ? FromBf16(row[column + 1]) : 0};
 }
-REPRISE_GPU Pair LoadPair(const float* row, int column, bool both) {
-  return {row[column], both ? row[column + 1] : 0};
+REPRISE_GPU void Load(const float* from, float (&values)[kChunk]) {
+#pragma unroll
+  for (int quad = 0; quad < 2; ++quad) {
+    const FloatQuad loaded = reinterpret_cast<const FloatQuad*>(from)[quad];
+#pragma unroll
+    for (int i = 0; i < 4; ++i) values[4 * quad + i] = loaded.values[i];
+  }
+}
+template <typename Number>
+REPRISE_GPU void AddFrom(const Number* from, float (&values)[kChunk]) {
+  float more[kChunk];
+  Load(from, more);
+#pragma unroll
+  for (int i = 0; i < kChunk; ++i) values[i] += more[i];
 }
 template <typename Thread>
-REPRISE_GPU void StorePair(const Thread& thread, std::uint16_t* row, int column, bool both,
-                           bool aligned, Pair pair) {
-  const std::uint32_t bits = thread.Pack(pair.low, pair.high);
-  if (both && aligned) {
-    *reinterpret_cast<std::uint32_t*>(row + column) = bits;
-    return;
+REPRISE_GPU void Store(const Thread& thread, const float (&values)[kChunk], std::uint16_t* to) {
+  Bf16Chunk chunk;
+#pragma unroll
+  for (int pair = 0; pair < kChunk / 2; ++pair) {
+    chunk.pairs[pair] = thread.Pack(values[2 * pair], values[2 * pair + 1]);
   }
-  row[column] = static_cast<std::uint16_t>(bits);
-  if (both) row[column + 1] = static_cast<std::uint16_t>(bits >> 16);
+  *reinterpret_cast<Bf16Chunk*>(to) = chunk;
 }
-REPRISE_GPU void StorePair(float* row, int column, bool both, Pair pair) {
-  row[column] = pair.low;
-  if (both) row[column + 1] = pair.high;
+REPRISE_GPU void Store(const float (&values)[kChunk], float* to) {
+#pragma unroll
+  for (int quad = 0; quad < 2; ++quad) {
+    FloatQuad stored;
+#pragma unroll
+    for (int i = 0; i < 4; ++i) stored.values[i] = values[4 * quad + i];
+    reinterpret_cast<FloatQuad*>(to)[quad] = stored;
+  }
 }
 
-// Normalises the row that this warp holds in `values` and writes it out.
-template <typename Thread>
-REPRISE_GPU void NormRow(const Thread& thread, std::int64_t row, int columns, const float* values,
-                         const NormWeights& norm, const NormOutputs& outputs) {
-  const int lane = thread.index() % kWarpSize;
-  float sum = 0;
-  ForEachPair(lane, columns, [&](int column, bool both) {
-    sum += values[column];
-    if (both) sum += values[column + 1];
-  });
-  const float mean = WarpSum(thread, sum) / static_cast<float>(columns);
-  float squares = 0;
-  ForEachPair(lane, columns, [&](int column, bool both) {
-    const float low = values[column] - mean;
-    squares += low * low;
-    if (!both) return;
-    const float high = values[column + 1] - mean;
-    squares += high * high;
-  });
-  const float variance = WarpSum(thread, squares) / static_cast<float>(columns);
-  const float scale = thread.RSqrt(variance + norm.eps);
-  ForEachPair(lane, columns, [&](int column, bool both) {
-    Pair normal = {(values[column] - mean) * scale * norm.gamma[column] + norm.beta[column], 0};
-    if (both) {
-      normal.high =
-          (values[column + 1] - mean) * scale * norm.gamma[column + 1] + norm.beta[column + 1];
-    }
-    if (outputs.operand != nullptr) {
-      StorePair(thread, outputs.operand + row * columns, column, both, columns % 2 == 0, normal);
-    }
-    if (outputs.stream != nullptr) StorePair(outputs.stream + row * columns, column, both, normal);
-  });
-}
+// A row of at most kChunks * 32 * kChunk columns that a warp holds in registers: every lane has
+// chunks that are 32 chunks apart, and all of a sequence's numbers come and go in whole lines.
+template <int kChunks>
+struct WarpRow {
+  int first_column;  // of this lane
+  int columns;
+  float values[kChunks][kChunk];
 
-// A warp's row in shared memory.
-template <typename Thread>
-REPRISE_GPU float* RowValues(const Thread& thread, int columns, std::byte* shared) {
-  return reinterpret_cast<float*>(shared) + thread.index() / kWarpSize * ((columns + 1) / 2 * 2);
-}
-std::int64_t SharedRowBytes(int columns) {
-  return std::int64_t{kRowsPerBlock} * ((columns + 1) / 2 * 2) *
-         static_cast<std::int64_t>(sizeof(float));
-}
+  // visit(column, values) for each of the lane's chunks.
+  template <typename Visit>
+  REPRISE_GPU void ForEachChunk(const Visit& visit) {
+#pragma unroll
+    for (int chunk = 0; chunk < kChunks; ++chunk) {
+      const int column = first_column + chunk * (kWarpSize * kChunk);
+      if (column < columns) visit(column, values[chunk]);
+    }
+  }
+
+  // Normalises the row and writes it out.
+  template <typename Thread>
+  REPRISE_GPU void Norm(const Thread& thread, std::int64_t row, const NormWeights& norm,
+                        const NormOutputs& outputs) {
+    float sum = 0;
+    ForEachChunk([&](int, float(&chunk)[kChunk]) {
+      for (const float value : chunk) sum += value;
+    });
+    const float mean = WarpSum(thread, sum) / static_cast<float>(columns);
+    float squares = 0;
+    ForEachChunk([&](int, float(&chunk)[kChunk]) {
+      for (const float value : chunk) squares += (value - mean) * (value - mean);
+    });
+    const float variance = WarpSum(thread, squares) / static_cast<float>(columns);
+    const float scale = thread.RSqrt(variance + norm.eps);
+    ForEachChunk([&](int column, float(&chunk)[kChunk]) {
+      float gamma[kChunk], beta[kChunk];
+      Load(norm.gamma + column, gamma);
+      Load(norm.beta + column, beta);
+#pragma unroll
+      for (int i = 0; i < kChunk; ++i) chunk[i] = (chunk[i] - mean) * scale * gamma[i] + beta[i];
+      if (outputs.operand != nullptr)
+        Store(thread, chunk, outputs.operand + row * columns + column);
+      if (outputs.stream != nullptr) Store(chunk, outputs.stream + row * columns + column);
+    });
+  }
+};
+
 Grid RowGrid(std::int64_t rows) { return {(rows + kRowsPerBlock - 1) / kRowsPerBlock, 1}; }
 
 template <typename Thread>
@@ -114,67 +128,77 @@ REPRISE_GPU std::int64_t RowOf(const Thread& thread) {
   return std::int64_t{thread.block_x()} * kRowsPerBlock + thread.index() / kWarpSize;
 }
 
+template <int kChunks>
 struct EmbeddingKernel {
   using Params = EmbeddingArgs;
   static constexpr int kThreads = kRowThreads;
+  static constexpr int kBlocksPerMultiprocessor = 1;
 
   template <typename Thread>
-  static REPRISE_GPU void Run(const Thread& thread, const Params& params, std::byte* shared) {
+  static REPRISE_GPU void Run(const Thread& thread, const Params& params, std::byte*) {
     const std::int64_t row = RowOf(thread);
     if (row >= params.rows) return;
     const std::int64_t columns = params.hidden_size;
-    float* values = RowValues(thread, params.hidden_size, shared);
     const float* token = params.token_table + params.ids[row] * columns;
     const float* position = params.position_table + params.positions[row] * columns;
     const float* type = params.type_table + params.types[row] * columns;
-    ForEachPair(thread.index() % kWarpSize, params.hidden_size, [&](int column, bool both) {
-      values[column] = token[column] + position[column] + type[column];
-      if (both) {
-        values[column + 1] = token[column + 1] + position[column + 1] + type[column + 1];
-      }
+    WarpRow<kChunks> held{thread.index() % kWarpSize * kChunk, params.hidden_size, {}};
+    held.ForEachChunk([&](int column, float(&values)[kChunk]) {
+      Load(token + column, values);
+      AddFrom(position + column, values);
+      AddFrom(type + column, values);
     });
-    // Each lane reads what it wrote itself.
-    NormRow(thread, row, params.hidden_size, values, params.norm, params.outputs);
+    held.Norm(thread, row, params.norm, params.outputs);
   }
 };
 
+template <int kChunks>
 struct AddNormKernel {
   using Params = AddNormArgs;
   static constexpr int kThreads = kRowThreads;
+  static constexpr int kBlocksPerMultiprocessor = 1;
 
   template <typename Thread>
-  static REPRISE_GPU void Run(const Thread& thread, const Params& params, std::byte* shared) {
+  static REPRISE_GPU void Run(const Thread& thread, const Params& params, std::byte*) {
     const std::int64_t row = RowOf(thread);
     if (row >= params.rows) return;
-    const std::int64_t columns = params.hidden_size;
-    const bool aligned = columns % 2 == 0;
-    float* values = RowValues(thread, params.hidden_size, shared);
-    ForEachPair(thread.index() % kWarpSize, params.hidden_size, [&](int column, bool both) {
-      Pair sum = params.stream != nullptr
-                     ? LoadPair(params.stream + row * columns, column, both)
-                     : LoadPair(params.residual + row * columns, column, both, aligned);
-      if (params.delta != nullptr) {
-        const Pair delta = LoadPair(params.delta + row * columns, column, both, aligned);
-        sum.low += delta.low;
-        sum.high += delta.high;
+    const std::int64_t begin = row * params.hidden_size;
+    WarpRow<kChunks> held{thread.index() % kWarpSize * kChunk, params.hidden_size, {}};
+    held.ForEachChunk([&](int column, float(&values)[kChunk]) {
+      if (params.stream != nullptr) {
+        Load(params.stream + begin + column, values);
+      } else {
+        Load(params.residual + begin + column, values);
       }
-      values[column] = sum.low;
-      if (both) values[column + 1] = sum.high;
-      if (params.stream != nullptr) StorePair(params.stream + row * columns, column, both, sum);
+      if (params.delta != nullptr) AddFrom(params.delta + begin + column, values);
+      if (params.stream != nullptr) Store(values, params.stream + begin + column);
     });
-    if (params.norm.gamma != nullptr) {
-      NormRow(thread, row, params.hidden_size, values, params.norm, params.outputs);
-    }
+    if (params.norm.gamma != nullptr) held.Norm(thread, row, params.norm, params.outputs);
   }
 };
+
+// (1 + erf(x / sqrt 2)) / 2 by Abramowitz and Stegun 7.1.26, whose error is below 1.5e-7: far
+// cheaper than erff, and in the lower tail it keeps its relative precision.
+template <typename Thread>
+REPRISE_GPU float NormalCdf(const Thread& thread, float x) {
+  const float z = 0.70710678f * (x < 0 ? -x : x);
+  const float t = thread.Reciprocal(1 + 0.3275911f * z);
+  const float polynomial =
+      ((((1.061405429f * t - 1.453152027f) * t + 1.421413741f) * t - 0.284496736f) * t +
+       0.254829592f) *
+      t;
+  const float tail = 0.5f * polynomial * thread.Exp2(-kLog2E * z * z);
+  return x < 0 ? tail : 1 - tail;
+}
 
 template <typename Thread>
 REPRISE_GPU float Activated(const Thread& thread, Activation activation, float x) {
   switch (activation) {
     case Activation::kGeluErf:
-      return 0.5f * x * (1 + thread.Erf(x * 0.70710678f));
-    case Activation::kGeluTanh:
-      return 0.5f * x * (1 + thread.Tanh(0.79788456f * (x + 0.044715f * x * x * x)));
+      return x * NormalCdf(thread, x);
+    case Activation::kGeluTanh:  // x (1 + tanh(u)) / 2 = x / (1 + exp(-2u))
+      return x * thread.Reciprocal(
+                     1 + thread.Exp2(-2 * kLog2E * 0.79788456f * (x + 0.044715f * x * x * x)));
     case Activation::kRelu:
       return x > 0 ? x : 0;
   }
@@ -184,38 +208,18 @@ REPRISE_GPU float Activated(const Thread& thread, Activation activation, float x
 struct ActivationKernel {
   using Params = ActivationArgs;
   static constexpr int kThreads = 256;
-  static constexpr int kPairs = 4;  // of a thread: 16 bytes
+  static constexpr int kBlocksPerMultiprocessor = 1;
 
   template <typename Thread>
   static REPRISE_GPU void Run(const Thread& thread, const Params& params, std::byte*) {
     const std::int64_t first =
-        (std::int64_t{thread.block_x()} * kThreads + thread.index()) * (2 * kPairs);
+        (std::int64_t{thread.block_x()} * kThreads + thread.index()) * kChunk;
     if (first >= params.count) return;
-    if (first + 2 * kPairs <= params.count) {
-      Chunk chunk = *reinterpret_cast<const Chunk*>(params.values + first);
+    float values[kChunk];
+    Load(params.values + first, values);
 #pragma unroll
-      for (int pair = 0; pair < kPairs; ++pair)
-        chunk.pairs[pair] = Both(thread, params, chunk.pairs[pair]);
-      *reinterpret_cast<Chunk*>(params.values + first) = chunk;
-      return;
-    }
-    for (std::int64_t at = first; at < params.count; at += 2) {
-      auto* pair = reinterpret_cast<std::uint32_t*>(params.values + at);
-      *pair = Both(thread, params, *pair);
-    }
-  }
-
- private:
-  struct alignas(16) Chunk {
-    std::uint32_t pairs[kPairs];
-  };
-
-  template <typename Thread>
-  static REPRISE_GPU std::uint32_t Both(const Thread& thread, const Params& params,
-                                        std::uint32_t bits) {
-    return thread.Pack(
-        Activated(thread, params.activation, FromBf16(static_cast<std::uint16_t>(bits))),
-        Activated(thread, params.activation, FromBf16(static_cast<std::uint16_t>(bits >> 16))));
+    for (float& value : values) value = Activated(thread, params.activation, value);
+    Store(thread, values, params.values + first);
   }
 };
 
@@ -223,6 +227,7 @@ struct ActivationKernel {
 struct PoolKernel {
   using Params = PoolArgs;
   static constexpr int kThreads = 256;
+  static constexpr int kBlocksPerMultiprocessor = 1;
 
   template <typename Thread>
   static REPRISE_GPU void Run(const Thread& thread, const Params& params, std::byte* shared) {
@@ -257,6 +262,7 @@ struct PoolKernel {
 struct SmallDenseKernel {
   using Params = SmallDenseArgs;
   static constexpr int kThreads = kRowThreads;
+  static constexpr int kBlocksPerMultiprocessor = 1;
 
   template <typename Thread>
   static REPRISE_GPU void Run(const Thread& thread, const Params& params, std::byte*) {
@@ -276,20 +282,31 @@ struct SmallDenseKernel {
   }
 };
 
+// Starts the kernel that holds rows of this width with the fewest registers.
+template <template <int> typename Kernel, typename Args>
+absl::Status LaunchForWidth(const Stream& stream, const Args& args) {
+  const int chunks = (args.hidden_size + kWarpSize * kChunk - 1) / (kWarpSize * kChunk);
+  const Grid grid = RowGrid(args.rows);
+  if (chunks <= 1) return Launch<Kernel<1>>(stream, grid, 0, args);
+  if (chunks <= 2) return Launch<Kernel<2>>(stream, grid, 0, args);
+  if (chunks <= 3) return Launch<Kernel<3>>(stream, grid, 0, args);
+  if (chunks <= 4) return Launch<Kernel<4>>(stream, grid, 0, args);
+  if (chunks <= 8) return Launch<Kernel<8>>(stream, grid, 0, args);
+  return Launch<Kernel<kMaxHiddenSize / (kWarpSize * kChunk)>>(stream, grid, 0, args);
+}
+
 }  // namespace
 
 absl::Status EmbedAndNorm(const Stream& stream, const EmbeddingArgs& args) {
-  return Launch<EmbeddingKernel>(stream, RowGrid(args.rows), SharedRowBytes(args.hidden_size),
-                                 args);
+  return LaunchForWidth<EmbeddingKernel>(stream, args);
 }
 
 absl::Status AddAndNorm(const Stream& stream, const AddNormArgs& args) {
-  return Launch<AddNormKernel>(stream, RowGrid(args.rows), SharedRowBytes(args.hidden_size), args);
+  return LaunchForWidth<AddNormKernel>(stream, args);
 }
 
 absl::Status Activate(const Stream& stream, const ActivationArgs& args) {
-  constexpr std::int64_t kPerBlock =
-      std::int64_t{ActivationKernel::kThreads} * 2 * ActivationKernel::kPairs;
+  constexpr std::int64_t kPerBlock = std::int64_t{ActivationKernel::kThreads} * kChunk;
   return Launch<ActivationKernel>(stream, {(args.count + kPerBlock - 1) / kPerBlock, 1}, 0, args);
 }
 

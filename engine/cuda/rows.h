@@ -1,8 +1,9 @@
 // Work on a GPU that goes over rows: embeddings, residual addition and layer norm, activations,
 // pooling, and the small dense layers on one row per sequence.
 //
-// All matrices are dense and row-major. Rows past the last token may be run too; each row's numbers
-// depend on that row alone.
+// All matrices are dense and row-major, with a number of columns that is a multiple of 8 up to
+// kMaxHiddenSize, and begin at multiples of 16 bytes. Rows past the last token may be run too; each
+// row's numbers depend on that row alone.
 #pragma once
 
 #include <cstdint>
@@ -12,6 +13,8 @@
 #include "engine/cuda/stream.h"
 
 namespace reprise::engine::cuda {
+
+inline constexpr int kMaxHiddenSize = 4096;
 
 // Learned scale and shift, [hidden_size] fp32 each, in device memory.
 struct NormWeights {
@@ -59,7 +62,7 @@ struct AddNormArgs {
 };
 absl::Status AddAndNorm(const Stream& stream, const AddNormArgs& args);
 
-// values = activation(values), bf16, `count` of them, a multiple of 2.
+// values = activation(values), bf16, `count` of them, a multiple of 8.
 struct ActivationArgs {
   architectures::Activation activation = architectures::Activation::kGeluErf;
   std::uint16_t* values = nullptr;

@@ -23,12 +23,12 @@ void MakeSchedule(const RaggedBatch& batch, const ScheduleLimits& limits,
                   const std::function<Strategy(std::int64_t)>& strategy_for,
                   const ScheduleArrays& arrays, std::vector<ScheduledMicroBatch>* micro_batches) {
   micro_batches->clear();
-  std::int64_t next_tile = 0;
+  std::int64_t next_block = 0;
   for (std::int64_t s = 0; s < batch.batch_size();) {
     ScheduledMicroBatch scheduled;
     scheduled.micro.first_sequence = s;
     scheduled.micro.first_row = batch.cu_seqlens[s];
-    scheduled.first_tile = next_tile;
+    scheduled.first_block = next_block;
     StoreTiles used;
     for (; s < batch.batch_size(); ++s) {
       const std::int64_t n = batch.seq_len(s);
@@ -43,15 +43,16 @@ void MakeSchedule(const RaggedBatch& batch, const ScheduleLimits& limits,
       arrays.max_offsets[s] = used.maxima;
       used.probs += wanted.probs;
       used.maxima += wanted.maxima;
-      for (std::int64_t row = 0; row < n; row += kTile) {
-        arrays.tiles[next_tile++] = {static_cast<std::int32_t>(s), static_cast<std::int32_t>(row)};
+      for (std::int64_t row = 0; row < n; row += kBlockQueries) {
+        arrays.blocks[next_block++] = {static_cast<std::int32_t>(s),
+                                       static_cast<std::int32_t>(row)};
       }
       ++scheduled.micro.sequences;
       scheduled.micro.rows += n;
     }
-    scheduled.tiles = static_cast<std::int32_t>(next_tile - scheduled.first_tile);
+    scheduled.blocks = static_cast<std::int32_t>(next_block - scheduled.first_block);
     scheduled.prob_tiles = used.probs;
-    arrays.tile_counts[micro_batches->size()] = scheduled.tiles;
+    arrays.block_counts[micro_batches->size()] = scheduled.blocks;
     micro_batches->push_back(scheduled);
   }
 }

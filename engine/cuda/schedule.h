@@ -16,6 +16,10 @@ namespace reprise::engine::cuda {
 
 constexpr std::int64_t TilesOf(std::int64_t seq_len) { return (seq_len + kTile - 1) / kTile; }
 
+constexpr std::int64_t QueryBlocksOf(std::int64_t seq_len) {
+  return (seq_len + kBlockQueries - 1) / kBlockQueries;
+}
+
 // Tiles of scores of one sequence with all its slots, and the bytes that they take with what
 // belongs to them: probabilities in bf16, a maximum for each row of a tile, a sum for each row.
 constexpr std::int64_t ScoreTiles(std::int64_t seq_len, int slots) {
@@ -33,11 +37,11 @@ struct ScheduleLimits {
   int slots = 0;
 };
 
-// A micro-batch and its share of Schedule::tiles.
+// A micro-batch and its share of ScheduleArrays::blocks.
 struct ScheduledMicroBatch {
   layers::MicroBatch micro;
-  std::int64_t first_tile = 0;
-  std::int32_t tiles = 0;
+  std::int64_t first_block = 0;
+  std::int32_t blocks = 0;
   std::int64_t prob_tiles = 0;  // that it fills of the score store
 };
 
@@ -47,8 +51,8 @@ struct ScheduleArrays {
   std::span<reuse::Strategy> strategies;  // [batch_size]
   std::span<std::int64_t> prob_offsets;   // [batch_size], in tiles, from 0 in every micro-batch
   std::span<std::int64_t> max_offsets;    // [batch_size]
-  std::span<QueryTile> tiles;             // [sum of TilesOf(n)], the same for every schedule
-  std::span<std::int32_t> tile_counts;    // [micro-batches]
+  std::span<QueryBlock> blocks;           // [sum of QueryBlocksOf(n)], the same for every schedule
+  std::span<std::int32_t> block_counts;   // [micro-batches]
 };
 
 // Cuts the batch into micro-batches. `strategy_for(n)` is that of a sequence of n tokens. Fills

@@ -30,12 +30,12 @@ void Staging::LayOut(const StagingShape& shape) {
   };
   place(&cu_seqlens_, shape.sequences + 1, sizeof(std::int32_t));
   for (Part* part : {&ids_, &types_, &positions_}) place(part, shape.rows, sizeof(std::int32_t));
-  place(&tiles_, shape.tiles, sizeof(QueryTile));
+  place(&blocks_, shape.blocks, sizeof(QueryBlock));
   for (SchedulePart& schedule : schedules_) {
     place(&schedule.strategies, shape.sequences, sizeof(reuse::Strategy));
     place(&schedule.prob_offsets, shape.sequences, sizeof(std::int64_t));
     place(&schedule.max_offsets, shape.sequences, sizeof(std::int64_t));
-    place(&schedule.tile_counts, shape.sequences, sizeof(std::int32_t));
+    place(&schedule.block_counts, shape.sequences, sizeof(std::int32_t));
   }
   used_bytes_ = next;
 }
@@ -64,8 +64,8 @@ void Staging::Write(const RaggedBatch& batch, const StagingShape& shape) {
 ScheduleArrays Staging::schedule(int index) const {
   const SchedulePart& part = schedules_[index];
   return {OnHost<reuse::Strategy>(part.strategies), OnHost<std::int64_t>(part.prob_offsets),
-          OnHost<std::int64_t>(part.max_offsets), OnHost<QueryTile>(tiles_),
-          OnHost<std::int32_t>(part.tile_counts)};
+          OnHost<std::int64_t>(part.max_offsets), OnHost<QueryBlock>(blocks_),
+          OnHost<std::int32_t>(part.block_counts)};
 }
 
 DeviceBatch Staging::device_batch() const {
@@ -77,8 +77,8 @@ DeviceSchedule Staging::device_schedule(int index,
                                         std::span<const ScheduledMicroBatch> micro_batches) const {
   const SchedulePart& part = schedules_[index];
   return {OnDevice<reuse::Strategy>(part.strategies), OnDevice<std::int64_t>(part.prob_offsets),
-          OnDevice<std::int64_t>(part.max_offsets),   OnDevice<QueryTile>(tiles_),
-          OnDevice<std::int32_t>(part.tile_counts),   micro_batches};
+          OnDevice<std::int64_t>(part.max_offsets),   OnDevice<QueryBlock>(blocks_),
+          OnDevice<std::int32_t>(part.block_counts),  micro_batches};
 }
 
 absl::Status Staging::Copy(const Stream& stream) const {

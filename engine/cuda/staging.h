@@ -18,7 +18,7 @@ namespace reprise::engine::cuda {
 struct StagingShape {
   std::int64_t rows = 0;
   std::int64_t sequences = 0;
-  std::int64_t tiles = 0;
+  std::int64_t blocks = 0;  // of queries
   friend auto operator<=>(const StagingShape&, const StagingShape&) = default;
 };
 
@@ -47,7 +47,7 @@ class Staging {
     std::int64_t count = 0;
   };
   struct SchedulePart {
-    Part strategies, prob_offsets, max_offsets, tile_counts;
+    Part strategies, prob_offsets, max_offsets, block_counts;
   };
   void LayOut(const StagingShape& shape);
   template <typename T>
@@ -61,7 +61,7 @@ class Staging {
 
   PinnedBuffer host_;
   DeviceBuffer device_;
-  Part cu_seqlens_, ids_, types_, positions_, tiles_;
+  Part cu_seqlens_, ids_, types_, positions_, blocks_;
   std::vector<SchedulePart> schedules_;
   std::int64_t used_bytes_ = 0;
 };

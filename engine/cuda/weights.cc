@@ -1,5 +1,6 @@
 #include "engine/cuda/weights.h"
 
+#include <algorithm>
 #include <initializer_list>
 #include <span>
 #include <string>
@@ -15,6 +16,9 @@ namespace {
 namespace names = architectures::tensor_names;
 using architectures::BertConfig;
 using Floats = std::vector<float>;
+
+// Of matrices: 16 bytes of bf16, what kernels and products load at once.
+constexpr std::int64_t kColumnStep = 8;
 
 template <typename T>
 absl::StatusOr<DeviceBuffer> Upload(const std::vector<T>& values) {
@@ -43,10 +47,16 @@ class Uploader {
           absl::StrCat("heads of ", config_.head_dim(),
                        " numbers on a GPU; expected at most 128, or --device cpu"));
     }
+    if (config_.hidden_size % kColumnStep != 0 || config_.hidden_size > kMaxHiddenSize) {
+      return absl::UnimplementedError(
+          absl::StrCat("hidden_size is ", config_.hidden_size, "; on a GPU expected a multiple of ",
+                       kColumnStep, " up to ", kMaxHiddenSize, ", or --device cpu"));
+    }
     const std::int64_t before = DeviceAccount().bytes(memory::Purpose::kWeights);
     const std::int64_t hidden = config_.hidden_size;
     Weights weights;
     weights.padded_head_dim = padded_;
+    weights.padded_intermediate_size = PaddedIntermediate();
     REPRISE_ASSIGN_OR_RETURN(weights.token_embeddings,
                              UploadTensor(names::kWordEmbeddings, {config_.vocab_size, hidden}));
     REPRISE_ASSIGN_OR_RETURN(
@@ -101,25 +111,39 @@ class Uploader {
     return dense;
   }
 
-  absl::StatusOr<Dense> UploadDense(const std::string& stem, std::int64_t out,
-                                    std::int64_t in) const {
-    REPRISE_ASSIGN_OR_RETURN(const Floats weight, Read(names::Weight(stem), {out, in}));
-    REPRISE_ASSIGN_OR_RETURN(const Floats bias, Read(names::Bias(stem), {out}));
-    return Dense::Upload(weight, bias);
+  std::int64_t PaddedIntermediate() const {
+    return (config_.intermediate_size + kColumnStep - 1) / kColumnStep * kColumnStep;
+  }
+
+  // Columns between the two that are there for padding stay 0: every activation has f(0) = 0.
+  absl::Status UploadFeedForward(int layer, Layer* uploaded) const {
+    const std::int64_t hidden = config_.hidden_size;
+    const std::int64_t intermediate = config_.intermediate_size;
+    const std::string up = names::Intermediate(layer), down = names::Output(layer);
+    REPRISE_ASSIGN_OR_RETURN(Floats up_weight, Read(names::Weight(up), {intermediate, hidden}));
+    REPRISE_ASSIGN_OR_RETURN(Floats up_bias, Read(names::Bias(up), {intermediate}));
+    REPRISE_ASSIGN_OR_RETURN(const Floats down_weight,
+                             Read(names::Weight(down), {hidden, intermediate}));
+    REPRISE_ASSIGN_OR_RETURN(const Floats down_bias, Read(names::Bias(down), {hidden}));
+    up_weight.resize(PaddedIntermediate() * hidden);
+    up_bias.resize(PaddedIntermediate());
+    Floats wide(hidden * PaddedIntermediate());
+    for (std::int64_t row = 0; row < hidden; ++row) {
+      std::copy_n(down_weight.begin() + row * intermediate, intermediate,
+                  wide.begin() + row * PaddedIntermediate());
+    }
+    REPRISE_ASSIGN_OR_RETURN(uploaded->up, Dense::Upload(up_weight, up_bias));
+    REPRISE_ASSIGN_OR_RETURN(uploaded->down, Dense::Upload(wide, down_bias));
+    return absl::OkStatus();
   }
 
   absl::Status UploadLayer(int layer, Weights* weights) const {
     Layer& uploaded = weights->layers[layer];
-    const std::int64_t hidden = config_.hidden_size;
-    const std::int64_t intermediate = config_.intermediate_size;
     if (config_.plan.has_attention(layer)) {
       REPRISE_RETURN_IF_ERROR(UploadAttention(layer, &uploaded.attention.emplace()));
       REPRISE_ASSIGN_OR_RETURN(uploaded.attention->roles, UploadRoles(layer, *weights));
     }
-    REPRISE_ASSIGN_OR_RETURN(uploaded.up,
-                             UploadDense(names::Intermediate(layer), intermediate, hidden));
-    REPRISE_ASSIGN_OR_RETURN(uploaded.down,
-                             UploadDense(names::Output(layer), hidden, intermediate));
+    REPRISE_RETURN_IF_ERROR(UploadFeedForward(layer, &uploaded));
     REPRISE_ASSIGN_OR_RETURN(uploaded.norm, UploadNorm(names::OutputNorm(layer)));
     return absl::OkStatus();
   }

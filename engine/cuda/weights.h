@@ -55,12 +55,14 @@ struct Weights {
   std::optional<SmallDense> pooler;
   std::optional<SmallDense> classifier;
   int padded_head_dim = 0;
+  std::int64_t padded_intermediate_size = 0;
   std::int64_t bytes = 0;  // of everything above
 };
 
 // Reads every tensor that the config's plan needs, one layer at a time, and uploads it to the
 // calling thread's device; matrices as bf16. `parts` as found by FindParts. Errors of the source,
-// ResourceExhausted without device memory, Unimplemented for heads of more than 128 numbers.
+// ResourceExhausted without device memory, Unimplemented for heads of more than 128 numbers and for
+// a hidden_size that rows.h does not take.
 absl::StatusOr<Weights> UploadWeights(const architectures::BertConfig& config,
                                       const architectures::BertParts& parts,
                                       const weights::WeightSource& source);

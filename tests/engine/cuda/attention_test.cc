@@ -110,19 +110,19 @@ class Plan {
     const std::size_t sequences = kLengths.size();
     std::vector<Strategy> strategies(sequences);
     std::vector<std::int64_t> prob_offsets(sequences), max_offsets(sequences);
-    std::vector<std::int32_t> tile_counts(sequences);
-    std::vector<QueryTile> tiles(layer.rows());
+    std::vector<std::int32_t> block_counts(sequences);
+    std::vector<QueryBlock> blocks(layer.rows());
     micro_batches_.reserve(sequences);
     const RaggedBatch batch = {layer.cu_seqlens(), {}, {}, {}};
     MakeSchedule(
         batch, {1 << 20, 1 << 20, 1 << 20, kSlots}, [&](std::int64_t) { return strategy; },
-        {strategies, prob_offsets, max_offsets, tiles, tile_counts}, &micro_batches_);
+        {strategies, prob_offsets, max_offsets, blocks, block_counts}, &micro_batches_);
     EXPECT_EQ(micro_batches_.size(), 1u);
     strategies_ = DeviceArray(strategies);
     prob_offsets_ = DeviceArray(prob_offsets);
     max_offsets_ = DeviceArray(max_offsets);
-    tile_counts_ = DeviceArray(tile_counts);
-    tiles_ = DeviceArray(tiles);
+    block_counts_ = DeviceArray(block_counts);
+    blocks_ = DeviceArray(blocks);
     std::int64_t score_tiles = 0;
     for (const std::int32_t n : kLengths) score_tiles += ScoreTiles(n, kSlots);
     // NaN, and a tile at the end that must stay so.
@@ -135,10 +135,10 @@ class Plan {
 
   void Fill(AttentionArgs* args) {
     args->strategies = strategies_.data();
-    args->tiles = tiles_.data();
-    args->num_tiles = tile_counts_.data();
-    args->max_tiles =
-        micro_batches_[0].tiles + 2;  // as a graph's, which is made for larger batches
+    args->blocks = blocks_.data();
+    args->num_blocks = block_counts_.data();
+    args->max_blocks =
+        micro_batches_[0].blocks + 2;  // as a graph's, which is made for larger batches
     args->store = {.probs = reinterpret_cast<std::uint16_t*>(probs_.data()),
                    .prob_offsets = prob_offsets_.data(),
                    .maxima = maxima_.data(),
@@ -158,8 +158,8 @@ class Plan {
  private:
   DeviceArray<Strategy> strategies_;
   DeviceArray<std::int64_t> prob_offsets_, max_offsets_;
-  DeviceArray<std::int32_t> tile_counts_;
-  DeviceArray<QueryTile> tiles_;
+  DeviceArray<std::int32_t> block_counts_;
+  DeviceArray<QueryBlock> blocks_;
   std::vector<ScheduledMicroBatch> micro_batches_;
   DeviceArray<std::uint32_t> probs_;
   DeviceArray<float> maxima_, sums_;

@@ -9,10 +9,11 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/engine/cuda/device_array.h"
+#include "tests/engine/cuda/random_gpu_config.h"
 #include "tests/engine/run_executor.h"
 #include "tests/reference/bert.h"
-#include "tests/reference/tolerance.h"
 #include "tests/reference/random_model.h"
+#include "tests/reference/tolerance.h"
 #include "tests/temporary_directory.h"
 
 namespace reprise::engine::cuda {
@@ -54,9 +55,8 @@ class CudaExecutorTest : public ::testing::TestWithParam<int> {
     REPRISE_SKIP_WITHOUT_GPU();
     reference::CheckpointOptions checkpoint;
     checkpoint.format = NumberFormat::kBF16;  // so that only the activations are rounded here
-    model_ = RandomModel(
-        reference::RandomConfig(static_cast<ReuseRecipe::Kind>(GetParam() % 6), random_),
-        checkpoint.format, random_);
+    model_ = RandomModel(RandomGpuConfig(static_cast<ReuseRecipe::Kind>(GetParam() % 6), random_),
+                         checkpoint.format, random_);
     loaded_ = LoadFromCheckpoint(model_, Precision::kAuto, checkpoint, kGpu);
     ASSERT_NE(loaded_, nullptr);
     EXPECT_EQ(loaded_->precision(), Precision::kBF16);
@@ -155,8 +155,8 @@ class CudaExecutorErrors : public ::testing::Test {
 };
 
 TEST_F(CudaExecutorErrors, ScoresThatMustBeStoredAndDoNotFitAreRefused) {
-  const BertModel model = RandomModel(
-      reference::RandomConfig(ReuseRecipe::Kind::kProposed, random_), NumberFormat::kBF16, random_);
+  const BertModel model = RandomModel(RandomGpuConfig(ReuseRecipe::Kind::kProposed, random_),
+                                      NumberFormat::kBF16, random_);
   const auto loaded = LoadFromCheckpoint(model, Precision::kAuto, {}, kGpu);
   ASSERT_NE(loaded, nullptr);
   ASSERT_GT(loaded->plan().num_reused_heads(), 0);
@@ -174,9 +174,20 @@ TEST_F(CudaExecutorErrors, ScoresThatMustBeStoredAndDoNotFitAreRefused) {
   EXPECT_OK(other->Run({cu_seqlens, ids, {}, {}}, {.last_hidden_state = true}, &outputs));
 }
 
+TEST_F(CudaExecutorErrors, HiddenSizesThatKernelsDoNotTakeAreRefused) {
+  reference::BertConfig config;
+  do {
+    config = reference::RandomConfig(ReuseRecipe::Kind::kExact, random_);
+  } while (config.hidden_size % 8 == 0);
+  const testing::TemporaryDirectory scratch;
+  reference::WriteCheckpoint(scratch.path(), RandomModel(config, NumberFormat::kF32, random_), {});
+  EXPECT_THAT(Model::Load(scratch.path(), ModelOptions{Precision::kAuto, kGpu}),
+              testing::StatusIs(absl::StatusCode::kUnimplemented, HasSubstr("multiple of 8")));
+}
+
 TEST_F(CudaExecutorErrors, OtherPrecisionsAreRefused) {
-  const BertModel model = RandomModel(
-      reference::RandomConfig(ReuseRecipe::Kind::kProposed, random_), NumberFormat::kF32, random_);
+  const BertModel model = RandomModel(RandomGpuConfig(ReuseRecipe::Kind::kProposed, random_),
+                                      NumberFormat::kF32, random_);
   const testing::TemporaryDirectory scratch;
   reference::WriteCheckpoint(scratch.path(), model, {});
   EXPECT_THAT(Model::Load(scratch.path(), ModelOptions{Precision::kF32, kGpu}),

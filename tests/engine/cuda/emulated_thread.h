@@ -98,7 +98,8 @@ class EmulatedThread {
   float ShuffleXor(float value, int mask) const;
 
   float Exp2(float x) const { return std::exp2(x); }
-  float Erf(float x) const { return std::erf(x); }
+  float Fma(float x, float y, float z) const { return x * y + z; }
+  float Reciprocal(float x) const { return 1 / x; }
   float Tanh(float x) const { return std::tanh(x); }
   float RSqrt(float x) const { return 1.0f / std::sqrt(x); }
   double Sqrt(double x) const { return std::sqrt(x); }
@@ -111,6 +112,9 @@ class EmulatedThread {
                    std::uint32_t b1) const;
   void LoadMatrices(std::uint32_t (&to)[4], const std::byte* row) const { Load(to, row, false); }
   void LoadTransposed(std::uint32_t (&to)[4], const std::byte* row) const { Load(to, row, true); }
+
+  // As GPUs without wgmma.
+  static constexpr bool kWarpgroupProducts = false;
 
   void CopyAsync(std::byte* to, const void* from, bool valid) const;
   void CommitCopies() const;

@@ -10,6 +10,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/engine/cuda/device_array.h"
+#include "tests/engine/cuda/random_gpu_config.h"
 #include "tests/reference/bert.h"
 #include "tests/reference/checkpoint_writer.h"
 #include "tests/reference/random_model.h"
@@ -58,23 +59,23 @@ class Prepared {
       const std::size_t count = sequences.size();
       std::vector<Strategy> strategies(count);
       std::vector<std::int64_t> prob_offsets(count), max_offsets(count);
-      std::vector<QueryTile> tiles(ids_.size());
-      std::vector<std::int32_t> tile_counts(count);
+      std::vector<QueryBlock> blocks(ids_.size());
+      std::vector<std::int32_t> block_counts(count);
       Group& group = groups_[index];
       group.micro_batches.reserve(count);
       const bool reuses = plan.groups()[index].last > plan.groups()[index].first;
       MakeSchedule(
           batch, {micro_rows, 1 << 20, 1 << 20, plan.num_score_slots()},
           [&](std::int64_t) { return reuses ? strategy : Strategy::kNone; },
-          {strategies, prob_offsets, max_offsets, tiles, tile_counts}, &group.micro_batches);
+          {strategies, prob_offsets, max_offsets, blocks, block_counts}, &group.micro_batches);
       group.strategies = DeviceArray(strategies);
       group.prob_offsets = DeviceArray(prob_offsets);
       group.max_offsets = DeviceArray(max_offsets);
-      group.tiles = DeviceArray(tiles);
-      group.tile_counts = DeviceArray(tile_counts);
-      group.schedule = {group.strategies.data(),  group.prob_offsets.data(),
-                        group.max_offsets.data(), group.tiles.data(),
-                        group.tile_counts.data(), group.micro_batches};
+      group.blocks = DeviceArray(blocks);
+      group.block_counts = DeviceArray(block_counts);
+      group.schedule = {group.strategies.data(),   group.prob_offsets.data(),
+                        group.max_offsets.data(),  group.blocks.data(),
+                        group.block_counts.data(), group.micro_batches};
       schedules_.push_back(&group.schedule);
     }
   }
@@ -90,8 +91,8 @@ class Prepared {
   struct Group {
     DeviceArray<Strategy> strategies;
     DeviceArray<std::int64_t> prob_offsets, max_offsets;
-    DeviceArray<QueryTile> tiles;
-    DeviceArray<std::int32_t> tile_counts;
+    DeviceArray<QueryBlock> blocks;
+    DeviceArray<std::int32_t> block_counts;
     std::vector<ScheduledMicroBatch> micro_batches;
     DeviceSchedule schedule;
   };
@@ -107,9 +108,8 @@ class CudaEncoderTest : public ::testing::TestWithParam<int> {
   void SetUp() override {
     REPRISE_SKIP_WITHOUT_GPU();
     checkpoint_options_.format = NumberFormat::kBF16;
-    model_ = RandomModel(
-        reference::RandomConfig(static_cast<ReuseRecipe::Kind>(GetParam() % 6), random_),
-        checkpoint_options_.format, random_);
+    model_ = RandomModel(RandomGpuConfig(static_cast<ReuseRecipe::Kind>(GetParam() % 6), random_),
+                         checkpoint_options_.format, random_);
     const testing::TemporaryDirectory scratch;
     reference::WriteCheckpoint(scratch.path(), model_, checkpoint_options_);
     const auto config = architectures::ReadBertConfig(scratch.path());

@@ -15,11 +15,11 @@ struct Made {
   std::vector<Strategy> strategies = std::vector<Strategy>(8);
   std::vector<std::int64_t> prob_offsets = std::vector<std::int64_t>(8);
   std::vector<std::int64_t> max_offsets = std::vector<std::int64_t>(8);
-  std::vector<QueryTile> tiles = std::vector<QueryTile>(64);
-  std::vector<std::int32_t> tile_counts = std::vector<std::int32_t>(8);
+  std::vector<QueryBlock> blocks = std::vector<QueryBlock>(64);
+  std::vector<std::int32_t> block_counts = std::vector<std::int32_t>(8);
   std::vector<ScheduledMicroBatch> micro_batches;
 
-  ScheduleArrays arrays() { return {strategies, prob_offsets, max_offsets, tiles, tile_counts}; }
+  ScheduleArrays arrays() { return {strategies, prob_offsets, max_offsets, blocks, block_counts}; }
 };
 
 // Up to 64 tokens are stored, up to 128 recomputed, longer ones run fused.
@@ -27,14 +27,14 @@ Strategy ByLength(std::int64_t n) {
   return n <= 64 ? Strategy::kStored : n <= 128 ? Strategy::kRecompute : Strategy::kFused;
 }
 
-TEST(ScheduleTest, EachSequenceHasItsTilesAndItsPlaceInTheStore) {
+TEST(ScheduleTest, EachSequenceHasItsBlocksAndItsPlaceInTheStore) {
   const std::vector<std::int32_t> cu_seqlens = {0, 64, 164, 165, 294};  // 64, 100, 1, 129
   Made made;
   MakeSchedule({cu_seqlens, {}, {}, {}}, {1000, 100, 100, 3}, ByLength, made.arrays(),
                &made.micro_batches);
   ASSERT_EQ(made.micro_batches.size(), 1u);
-  EXPECT_EQ(made.micro_batches[0].tiles, 7);
-  EXPECT_EQ(made.tile_counts[0], 7);
+  EXPECT_EQ(made.micro_batches[0].blocks, 5);
+  EXPECT_EQ(made.block_counts[0], 5);
   made.strategies.resize(4);
   EXPECT_THAT(made.strategies, ElementsAre(Strategy::kStored, Strategy::kRecompute,
                                            Strategy::kStored, Strategy::kFused));
@@ -42,13 +42,13 @@ TEST(ScheduleTest, EachSequenceHasItsTilesAndItsPlaceInTheStore) {
   EXPECT_THAT(made.prob_offsets, ElementsAre(0, 3, 3, 6));  // one tile for each of 3 slots
   made.max_offsets.resize(4);
   EXPECT_THAT(made.max_offsets, ElementsAre(0, 3, 15, 18));  // four more for the recomputed one
-  const auto tile = [&](int i) {
-    return std::pair(made.tiles[i].sequence, made.tiles[i].first_row);
+  const auto block = [&](int i) {
+    return std::pair(made.blocks[i].sequence, made.blocks[i].first_row);
   };
-  EXPECT_EQ(tile(0), std::pair(0, 0));
-  EXPECT_EQ(tile(2), std::pair(1, 64));
-  EXPECT_EQ(tile(3), std::pair(2, 0));
-  EXPECT_EQ(tile(6), std::pair(3, 128));
+  EXPECT_EQ(block(0), std::pair(0, 0));
+  EXPECT_EQ(block(1), std::pair(1, 0));
+  EXPECT_EQ(block(3), std::pair(3, 0));
+  EXPECT_EQ(block(4), std::pair(3, 128));
 }
 
 TEST(ScheduleTest, MicroBatchesKeepAllLimitsAndBeginTheStoreAnew) {
@@ -59,8 +59,8 @@ TEST(ScheduleTest, MicroBatchesKeepAllLimitsAndBeginTheStoreAnew) {
   ASSERT_EQ(made.micro_batches.size(), 2u);
   EXPECT_EQ(made.micro_batches[0].micro.sequences, 2);
   EXPECT_EQ(made.micro_batches[1].micro.first_row, 128);
-  EXPECT_EQ(made.micro_batches[1].first_tile, 2);
-  EXPECT_EQ(made.micro_batches[1].tiles, 3);
+  EXPECT_EQ(made.micro_batches[1].first_block, 2);
+  EXPECT_EQ(made.micro_batches[1].blocks, 2);
   EXPECT_EQ(made.micro_batches[0].prob_tiles, 2);
   EXPECT_EQ(made.prob_offsets[2], 0);
   MakeSchedule({cu_seqlens, {}, {}, {}}, {100, 100, 100, 1}, ByLength, made.arrays(),
