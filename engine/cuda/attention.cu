@@ -17,7 +17,10 @@ static_assert(kGroupWarps * kWarpRows == kTile);
 // What a block does, by its head and its sequence.
 enum class Work { kCompute, kComputeAndKeep, kRead, kRecompute };
 
-REPRISE_GPU float Larger(float a, float b) { return a > b ? a : b; }
+// In base 2. Scores may exceed what they are compared with by so much before sums are rescaled to a
+// new maximum: probabilities are then at most 2^8, which costs bf16 and fp32 no precision, and sums
+// are hardly ever rescaled after the first tile.
+constexpr float kMaximumSlack = 8;
 
 // One query tile of one head. Flash attention (arXiv 2307.08691) in base 2, with the probabilities
 // of each step kept or taken from where they were kept.
@@ -25,7 +28,8 @@ template <int kHeadDim>
 struct AttentionKernel {
   using Params = AttentionArgs;
   static constexpr int kThreads = kGroups * kGroupThreads;
-  static constexpr int kBlocksPerMultiprocessor = kHeadDim <= 64 ? 2 : 1;
+  // Without warpgroups' products more registers are needed than two blocks could have.
+  static constexpr int kBlocksPerMultiprocessor = kHeadDim <= 64 && kWarpgroupProducts ? 2 : 1;
   static constexpr int kSteps = kHeadDim / 16;  // of 16 along the head dimension
   // Matrices lie in shared memory in panels of at most 64 columns, swizzled.
   static constexpr int kPanelColumns = kHeadDim < 64 ? kHeadDim : 64;
@@ -33,10 +37,18 @@ struct AttentionKernel {
   static constexpr int kPanelSteps = kPanelColumns / 16;
   static constexpr int kRowBytes = kPanelColumns * 2;  // of a panel
   static constexpr int kChunks = kRowBytes / 16;       // of such a row
-  static constexpr int kTileBytes = kTile * kHeadDim * 2;
-  // Tiles of keys and values that are under way or in use.
-  static constexpr int kStages = 3;
-  static constexpr int kSharedBytes = (kGroups + 2 * kStages) * kTileBytes;
+  // Keys, values and kept probabilities are copied two tiles at a time, while the two before are
+  // worked on: to wait costs time.
+  static constexpr int kStages = 2;
+  static constexpr int kStageTiles = 2;
+  static constexpr int kStageKeys = kStageTiles * kTile;
+  static constexpr int kQueryBytes = kBlockQueries * kHeadDim * 2;
+  static constexpr int kStageBytes = kStageKeys * kHeadDim * 2;  // of keys or of values
+  static constexpr int kProbBytes = kTileScores * 2;             // of a tile
+  static constexpr int kProbStageBytes = kGroups * kStageTiles * kProbBytes;
+  static constexpr int kComputeBytes = kQueryBytes + kStages * 2 * kStageBytes;
+  static constexpr int kReadBytes = kStages * (kStageBytes + kProbStageBytes);
+  static constexpr int kSharedBytes = kComputeBytes > kReadBytes ? kComputeBytes : kReadBytes;
 
   // One key tile's scores or probabilities of a warp: 16 x kTile, kTile / 8 products of 8 columns.
   using Scores = float[kTile / 8][4];
@@ -55,9 +67,7 @@ struct AttentionKernel {
     const Params& params;
     std::byte* shared;
     HeadRole role;
-    int head;
-    std::int64_t sequence;
-    std::int32_t seq_len;
+    QueryBlock queries;
     std::int32_t first_query;  // of this warpgroup, in the sequence
     std::int64_t first_row;    // of the sequence in the micro-batch
     std::int32_t tiles;        // of keys
@@ -68,22 +78,16 @@ struct AttentionKernel {
   template <typename Thread>
   static REPRISE_GPU void Run(const Thread& thread, const Params& params, std::byte* shared) {
     if (thread.block_x() >= *params.num_blocks) return;
-    const QueryBlock tile = params.blocks[thread.block_x()];
+    const QueryBlock queries = params.blocks[thread.block_x()];
     Block<Thread> block{thread,
                         params,
                         shared,
                         params.roles[thread.block_y()],
-                        thread.block_y(),
-                        tile.sequence,
-                        0,
-                        tile.first_row + thread.index() / kGroupThreads * kTile,
-                        0,
-                        0,
+                        queries,
+                        queries.first_query + thread.index() / kGroupThreads * kTile,
+                        queries.first_row - params.first_row,
+                        (queries.seq_len + kTile - 1) / kTile,
                         Work::kCompute};
-    const std::int32_t begin = params.cu_seqlens[tile.sequence];
-    block.seq_len = params.cu_seqlens[tile.sequence + 1] - begin;
-    block.first_row = begin - params.first_row;
-    block.tiles = (block.seq_len + kTile - 1) / kTile;
     ChooseWork(block);
 
     Running running;
@@ -98,7 +102,7 @@ struct AttentionKernel {
  private:
   template <typename Thread>
   static REPRISE_GPU void ChooseWork(Block<Thread>& block) {
-    const reuse::Strategy strategy = block.params.strategies[block.sequence];
+    const reuse::Strategy strategy = block.queries.strategy;
     if (block.role.computed >= 0) {
       const bool keep = block.role.slot >= 0 && strategy != reuse::Strategy::kNone &&
                         strategy != reuse::Strategy::kFused;
@@ -150,7 +154,7 @@ struct AttentionKernel {
     const int chunk = block.thread.index() % kRowChunks;
     std::byte* target = to + Offset<kRows>(row, chunk);
     const std::uint16_t* source = from + (first + row) * stride + chunk * 8;
-    const std::int32_t rows_left = block.seq_len - first - row;
+    const std::int32_t rows_left = block.queries.seq_len - first - row;
 #pragma unroll
     for (int rows = 0; rows < kRows; rows += kRowsAtOnce) {
       if (kRows < kRowsAtOnce && row >= kRows) break;
@@ -160,17 +164,31 @@ struct AttentionKernel {
     }
   }
 
-  // The stage of tile `key_tile`'s keys or values.
-  static REPRISE_GPU std::byte* KeyStage(std::byte* shared, std::int32_t key_tile) {
-    return shared + (kGroups + key_tile % kStages) * kTileBytes;
+  // Stage `stage`'s values, keys (while computing) and probabilities (while reading).
+  static REPRISE_GPU std::byte* Values(std::byte* shared, std::int32_t stage) {
+    return shared + stage % kStages * kStageBytes;
   }
-  static REPRISE_GPU std::byte* ValueStage(std::byte* shared, std::int32_t key_tile) {
-    return shared + (kGroups + kStages + key_tile % kStages) * kTileBytes;
+  static REPRISE_GPU std::byte* Keys(std::byte* shared, std::int32_t stage) {
+    return shared + (kStages + stage % kStages) * kStageBytes;
+  }
+  static REPRISE_GPU std::byte* Queries(std::byte* shared) {
+    return shared + 2 * kStages * kStageBytes;
+  }
+  // The rows of tile `key_tile` in its stage.
+  static REPRISE_GPU const std::byte* TileOf(const std::byte* stage, std::int32_t key_tile) {
+    return stage + key_tile % kStageTiles * (kTile * kRowBytes);
+  }
+  // Of tile `key_tile` and this warpgroup.
+  template <typename Thread>
+  static REPRISE_GPU std::byte* SharedProbs(const Block<Thread>& block, std::int32_t key_tile) {
+    const int group = block.thread.index() / kGroupThreads;
+    return block.shared + kStages * kStageBytes +
+           (key_tile % (kStages * kStageTiles) * kGroups + group) * kProbBytes;
   }
 
   // Where keys and values of the block's head come from.
   struct Sources {
-    const std::uint16_t* keys = nullptr;  // null: not needed
+    const std::uint16_t* keys = nullptr;
     std::int64_t key_stride = 0;
     const std::uint16_t* values = nullptr;
     std::int64_t value_stride = 0;
@@ -182,33 +200,60 @@ struct AttentionKernel {
     if (block.work != Work::kRead) sources.keys = Projection(block, 1, &sources.key_stride);
     sources.value_stride = Columns(params);
     sources.values = params.projected + block.first_row * sources.value_stride +
-                     (std::int64_t{2} * params.computed + block.head) * kHeadDim;
+                     (std::int64_t{2} * params.computed + block.thread.block_y()) * kHeadDim;
     return sources;
   }
 
-  // Starts copying a tile, if there is one, as one group of copies.
-  template <typename Thread>
-  static REPRISE_GPU void CopyTile(const Block<Thread>& block, const Sources& sources,
-                                   std::int32_t key_tile) {
-    if (key_tile < block.tiles) {
-      const std::int32_t first = key_tile * kTile;
-      if (sources.keys != nullptr) {
-        CopyRows<kTile>(block, sources.keys, sources.key_stride, first,
-                        KeyStage(block.shared, key_tile));
+  // Starts copying a stage, if there is one, as one group of copies.
+  template <bool kReading, typename Thread>
+  static REPRISE_GPU void CopyStage(const Block<Thread>& block, const Sources& sources,
+                                    std::int32_t stage) {
+    const std::int32_t first = stage * kStageKeys;
+    if (first < block.queries.seq_len) {
+      if constexpr (kReading) {
+        CopyProbs(block, stage);
+      } else {
+        CopyRows<kStageKeys>(block, sources.keys, sources.key_stride, first,
+                             Keys(block.shared, stage));
       }
-      CopyRows<kTile>(block, sources.values, sources.value_stride, first,
-                      ValueStage(block.shared, key_tile));
+      CopyRows<kStageKeys>(block, sources.values, sources.value_stride, first,
+                           Values(block.shared, stage));
     }
     block.thread.CommitCopies();
   }
 
-  // Waits for a tile and starts copying a later one to where the tile before it was.
+  // Each thread copies what it will read itself.
   template <typename Thread>
-  static REPRISE_GPU void NextTile(const Block<Thread>& block, const Sources& sources,
-                                   std::int32_t key_tile) {
-    block.thread.template WaitCopies<kStages - 2>();
-    block.thread.Sync();
-    CopyTile(block, sources, key_tile + kStages - 1);
+  static REPRISE_GPU void CopyProbs(const Block<Thread>& block, std::int32_t stage) {
+    if (block.first_query >= block.queries.seq_len) return;
+#pragma unroll
+    for (int i = 0; i < kStageTiles; ++i) {
+      const std::int32_t key_tile = stage * (kStageTiles) + i;
+      if (key_tile >= block.tiles) break;
+      const std::uint32_t* from = ProbsOf(block, key_tile);
+      std::byte* to = SharedProbs(block, key_tile) + block.thread.index() % kGroupThreads * 16;
+#pragma unroll
+      for (int step = 0; step < kKeyPairs; ++step) {
+        block.thread.CopyAsync(to + step * (kGroupThreads * 16), from + step * kWarpSize * 4, true);
+      }
+    }
+  }
+
+  // Calls work(key_tile) for every tile, when its copies have arrived. work does nothing where
+  // the warpgroup has no queries.
+  template <bool kReading, typename Thread, typename TileWork>
+  static REPRISE_GPU void ForEachTile(const Block<Thread>& block, const Sources& sources,
+                                      const TileWork& work) {
+    for (std::int32_t stage = 0; stage * kStageKeys < block.queries.seq_len; ++stage) {
+      block.thread.template WaitCopies<0>();
+      block.thread.Sync();  // arrived for all; and all are done with the stage before
+      CopyStage<kReading>(block, sources, stage + 1);
+#pragma unroll 1
+      for (int i = 0; i < kStageTiles; ++i) {
+        const std::int32_t key_tile = stage * (kStageTiles) + i;
+        if (key_tile < block.tiles && block.first_query < block.queries.seq_len) work(key_tile);
+      }
+    }
   }
 
   template <typename Thread>
@@ -216,52 +261,53 @@ struct AttentionKernel {
     const Sources sources = SourcesOf(block);
     std::int64_t stride = 0;
     const std::uint16_t* queries = Projection(block, 0, &stride);
-    CopyRows<kBlockQueries>(block, queries, stride,
-                            block.first_query / kBlockQueries * kBlockQueries, block.shared);
-    for (int tile = 0; tile < kStages - 1; ++tile) CopyTile(block, sources, tile);
-
-    const bool busy = block.first_query < block.seq_len;
+    CopyRows<kBlockQueries>(block, queries, stride, block.queries.first_query,
+                            Queries(block.shared));
+    CopyStage<false>(block, sources, 0);
     std::uint32_t query[kSteps][4];
-    for (std::int32_t key_tile = 0; key_tile < block.tiles; ++key_tile) {
-      NextTile(block, sources, key_tile);
-      if (!busy) continue;
+    ForEachTile<false>(block, sources, [&](std::int32_t key_tile) {
       // Kept in registers where products leave room for them.
       if (key_tile == 0 || !Thread::kWarpgroupProducts) LoadQueries(block, query);
+      float maxima[2];
+      if (block.work == Work::kRecompute) ReadMaxima(block, key_tile, maxima);
       Scores scores;
       Multiply(block, query, key_tile, scores);
       const float factor = AddBiasAndMask(block, key_tile, scores);
+      if (block.work != Work::kRecompute) {
+        FindMaxima(block.thread, factor, scores, running, maxima);
+      }
       Probs probs;
-      Exponentiate(block, key_tile, factor, scores, running, probs);
+      Exponentiate(block.thread, factor, maxima, scores, running, probs);
       if (block.work == Work::kComputeAndKeep) Keep(block, key_tile, running, probs);
       AddContext(block, key_tile, probs, running);
-    }
-    if (busy) FinishSums(block, running);
+    });
+    FinishSums(block, running);
   }
 
   template <typename Thread>
   static REPRISE_GPU void ReadTiles(const Block<Thread>& block, Running& running) {
     const Sources sources = SourcesOf(block);
-    for (int tile = 0; tile < kStages - 1; ++tile) CopyTile(block, sources, tile);
-    const bool busy = block.first_query < block.seq_len;
-    Probs probs;
-    if (busy) ReadProbs(block, 0, probs);
-    for (std::int32_t key_tile = 0; key_tile < block.tiles; ++key_tile) {
-      Probs next;
-      // On its way while this tile is multiplied.
-      if (busy && key_tile + 1 < block.tiles) ReadProbs(block, key_tile + 1, next);
-      NextTile(block, sources, key_tile);
-      if (!busy) continue;
-      float maxima[2];
-      ReadMaxima(block, key_tile, maxima);
+    CopyStage<true>(block, sources, 0);
+    const bool busy = block.first_query < block.queries.seq_len;
+    float maxima[2] = {};
+    if (busy) {
+      ReadMaxima(block, 0, maxima);
+      ReadSums(block, running);
+    }
+    // As they are: sums are not summed up here, and must not shrink.
+    const float sums[2] = {running.sum[0], running.sum[1]};
+    ForEachTile<true>(block, sources, [&](std::int32_t key_tile) {
+      float next[2] = {};
+      if (key_tile + 1 < block.tiles) ReadMaxima(block, key_tile + 1, next);
+      Probs probs;
+      ReadProbs(block, key_tile, probs);
       Rescale(block.thread, maxima, running);
       AddContext(block, key_tile, probs, running);
 #pragma unroll
-      for (int step = 0; step < kKeyPairs; ++step) {
+      for (int row = 0; row < 2; ++row) maxima[row] = next[row];
+    });
 #pragma unroll
-        for (int part = 0; part < 4; ++part) probs[step][part] = next[step][part];
-      }
-    }
-    if (busy) ReadSums(block, running);
+    for (int row = 0; row < 2; ++row) running.sum[row] = sums[row];
   }
 
   // The warp's 16 queries as the left operands of kSteps products.
@@ -272,8 +318,8 @@ struct AttentionKernel {
     const int row = block.thread.index() / kWarpSize * kWarpRows + lane % 16;
 #pragma unroll
     for (int step = 0; step < kSteps; ++step) {
-      block.thread.LoadMatrices(query[step],
-                                block.shared + Offset<kBlockQueries>(row, 2 * step + lane / 16));
+      block.thread.LoadMatrices(
+          query[step], Queries(block.shared) + Offset<kBlockQueries>(row, 2 * step + lane / 16));
     }
   }
 
@@ -282,14 +328,15 @@ struct AttentionKernel {
   static REPRISE_GPU void Multiply(const Block<Thread>& block,
                                    const std::uint32_t (&query)[kSteps][4], std::int32_t key_tile,
                                    Scores& scores) {
-    const std::byte* keys = KeyStage(block.shared, key_tile);
+    const std::byte* keys = TileOf(Keys(block.shared, key_tile / kStageTiles), key_tile);
     if constexpr (Thread::kWarpgroupProducts) {
       block.thread.BeginProducts();
 #pragma unroll
       for (int step = 0; step < kSteps; ++step) {
         block.thread.template WarpgroupMultiply<kRowBytes, false>(
             scores, query[step],
-            keys + step / kPanelSteps * (kTile * kRowBytes) + step % kPanelSteps * 32, step > 0);
+            keys + step / kPanelSteps * (kStageKeys * kRowBytes) + step % kPanelSteps * 32,
+            step > 0);
       }
       block.thread.EndProducts();
       return;
@@ -304,7 +351,7 @@ struct AttentionKernel {
     for (int step = 0; step < kSteps; ++step) {
       // Lanes 0-7 and 8-15 give keys 0-7, left and right half of 16 numbers; the others keys 8-15.
       const std::byte* row =
-          keys + Offset<kTile>(lane / 16 * 8 + lane % 8, 2 * step + lane / 8 % 2);
+          keys + Offset<kStageKeys>(lane / 16 * 8 + lane % 8, 2 * step + lane / 8 % 2);
 #pragma unroll
       for (int pair = 0; pair < kKeyPairs; ++pair) {
         std::uint32_t key[4];
@@ -346,12 +393,12 @@ struct AttentionKernel {
         }
       }
     }
-    if ((key_tile + 1) * kTile > block.seq_len) {
+    if ((key_tile + 1) * kTile > block.queries.seq_len) {
 #pragma unroll
       for (int column = 0; column < kTile / 8; ++column) {
 #pragma unroll
         for (int part = 0; part < 4; ++part) {
-          const bool past = Key(block, key_tile, column, part) >= block.seq_len;
+          const bool past = Key(block, key_tile, column, part) >= block.queries.seq_len;
           if (past) scores[column][part] = kNegativeInfinity;
         }
       }
@@ -361,9 +408,8 @@ struct AttentionKernel {
 
   template <typename Thread>
   static REPRISE_GPU float Bias(const Block<Thread>& block, std::int32_t query, std::int32_t key) {
-    if (query >= block.seq_len || key >= block.seq_len) return 0;
-    const std::int32_t* positions =
-        block.params.positions + block.params.cu_seqlens[block.sequence];
+    if (query >= block.queries.seq_len || key >= block.queries.seq_len) return 0;
+    const std::int32_t* positions = block.params.positions + block.queries.first_row;
     const std::int32_t last = 2 * block.params.max_distance - 2;
     std::int32_t index = positions[key] - positions[query] + block.params.max_distance - 1;
     index = index < 0 ? 0 : index > last ? last : index;
@@ -374,6 +420,8 @@ struct AttentionKernel {
   template <typename Thread>
   static REPRISE_GPU void Rescale(const Thread& thread, const float (&maxima)[2],
                                   Running& running) {
+    const bool same = maxima[0] == running.maximum[0] && maxima[1] == running.maximum[1];
+    if (thread.AllOfWarp(same)) return;
 #pragma unroll
     for (int row = 0; row < 2; ++row) {
       const float shrink = thread.Exp2(running.maximum[row] - maxima[row]);
@@ -390,30 +438,31 @@ struct AttentionKernel {
     }
   }
 
+  // What this tile's scores are compared with.
   template <typename Thread>
-  static REPRISE_GPU void Exponentiate(const Block<Thread>& block, std::int32_t key_tile,
-                                       float factor, Scores& scores, Running& running,
-                                       Probs& probs) {
-    const Thread& thread = block.thread;
-    float maxima[2];
-    if (block.work == Work::kRecompute) {
-      ReadMaxima(block, key_tile, maxima);
-    } else {
-      maxima[0] = maxima[1] = kNegativeInfinity;
+  static REPRISE_GPU void FindMaxima(const Thread& thread, float factor, const Scores& scores,
+                                     const Running& running, float (&maxima)[2]) {
+    maxima[0] = maxima[1] = kNegativeInfinity;
 #pragma unroll
-      for (int column = 0; column < kTile / 8; ++column) {
+    for (int column = 0; column < kTile / 8; ++column) {
 #pragma unroll
-        for (int part = 0; part < 4; ++part) {
-          maxima[part / 2] = Larger(maxima[part / 2], scores[column][part]);
-        }
-      }
-#pragma unroll
-      for (int row = 0; row < 2; ++row) {  // the four lanes of a row
-        maxima[row] = Larger(maxima[row], thread.ShuffleXor(maxima[row], 1));
-        maxima[row] = Larger(maxima[row], thread.ShuffleXor(maxima[row], 2));
-        maxima[row] = Larger(maxima[row] * factor, running.maximum[row]);
+      for (int part = 0; part < 4; ++part) {
+        maxima[part / 2] = thread.Max(maxima[part / 2], scores[column][part]);
       }
     }
+#pragma unroll
+    for (int row = 0; row < 2; ++row) {  // the four lanes of a row
+      maxima[row] = thread.Max(maxima[row], thread.ShuffleXor(maxima[row], 1));
+      maxima[row] = thread.Max(maxima[row], thread.ShuffleXor(maxima[row], 2));
+      maxima[row] *= factor;
+      const bool close = maxima[row] <= running.maximum[row] + kMaximumSlack;
+      if (close) maxima[row] = running.maximum[row];
+    }
+  }
+
+  template <typename Thread>
+  static REPRISE_GPU void Exponentiate(const Thread& thread, float factor, const float (&maxima)[2],
+                                       Scores& scores, Running& running, Probs& probs) {
     Rescale(thread, maxima, running);
 #pragma unroll
     for (int column = 0; column < kTile / 8; ++column) {
@@ -439,7 +488,7 @@ struct AttentionKernel {
   template <typename Thread>
   static REPRISE_GPU void AddContext(const Block<Thread>& block, std::int32_t key_tile,
                                      const Probs& probs, Running& running) {
-    const std::byte* values = ValueStage(block.shared, key_tile);
+    const std::byte* values = TileOf(Values(block.shared, key_tile / kStageTiles), key_tile);
     if constexpr (Thread::kWarpgroupProducts) {
       block.thread.BeginProducts();
 #pragma unroll
@@ -448,7 +497,7 @@ struct AttentionKernel {
         for (int panel = 0; panel < kPanels; ++panel) {
           block.thread.template WarpgroupMultiply<kRowBytes, true>(
               running.context[panel], probs[step],
-              values + panel * (kTile * kRowBytes) + step * 16 * kRowBytes, true);
+              values + panel * (kStageKeys * kRowBytes) + step * 16 * kRowBytes, true);
         }
       }
       block.thread.EndProducts();
@@ -457,7 +506,7 @@ struct AttentionKernel {
     const int lane = block.thread.index() % kWarpSize;
 #pragma unroll
     for (int pair = 0; pair < kHeadDim / 16; ++pair) {
-      const std::byte* row = values + Offset<kTile>(lane % 16, 2 * pair + lane / 16);
+      const std::byte* row = values + Offset<kStageKeys>(lane % 16, 2 * pair + lane / 16);
       float(&context)[kPanelColumns / 8][4] = running.context[pair / kPanelSteps];
       const int column = pair % kPanelSteps * 2;
 #pragma unroll
@@ -480,14 +529,14 @@ struct AttentionKernel {
   template <typename Thread>
   static REPRISE_GPU float* MaximaOf(const Block<Thread>& block, std::int32_t key_tile) {
     const ScoreStore& store = block.params.store;
-    return store.maxima + TileNumber(block, store.max_offsets[block.sequence], key_tile) * kTile;
+    return store.maxima + TileNumber(block, block.queries.max_offset, key_tile) * kTile;
   }
   // Four numbers of 32 bits for each step of 16 keys, warp and lane: neighbouring lanes,
   // neighbouring 16 bytes.
   template <typename Thread>
   static REPRISE_GPU std::uint32_t* ProbsOf(const Block<Thread>& block, std::int32_t key_tile) {
     const ScoreStore& store = block.params.store;
-    const std::int64_t tile = TileNumber(block, store.prob_offsets[block.sequence], key_tile);
+    const std::int64_t tile = TileNumber(block, block.queries.prob_offset, key_tile);
     const int thread = block.thread.index();
     return reinterpret_cast<std::uint32_t*>(store.probs + tile * kTileScores) +
            thread / kWarpSize % kGroupWarps * (kKeyPairs * kWarpSize * 4) + thread % kWarpSize * 4;
@@ -510,7 +559,7 @@ struct AttentionKernel {
 #pragma unroll
       for (int row = 0; row < 2; ++row) maxima[TileRow(block, row)] = running.maximum[row];
     }
-    if (block.params.strategies[block.sequence] != reuse::Strategy::kStored) return;
+    if (block.queries.strategy != reuse::Strategy::kStored) return;
     std::uint32_t* to = ProbsOf(block, key_tile);
 #pragma unroll
     for (int step = 0; step < kKeyPairs; ++step) {
@@ -522,10 +571,11 @@ struct AttentionKernel {
   template <typename Thread>
   static REPRISE_GPU void ReadProbs(const Block<Thread>& block, std::int32_t key_tile,
                                     Probs& probs) {
-    const std::uint32_t* from = ProbsOf(block, key_tile);
+    const std::byte* from =
+        SharedProbs(block, key_tile) + block.thread.index() % kGroupThreads * 16;
 #pragma unroll
     for (int step = 0; step < kKeyPairs; ++step) {
-      const Quad quad = *reinterpret_cast<const Quad*>(from + step * kWarpSize * 4);
+      const Quad quad = *reinterpret_cast<const Quad*>(from + step * (kGroupThreads * 16));
 #pragma unroll
       for (int part = 0; part < 4; ++part) probs[step][part] = quad.part[part];
     }
@@ -549,7 +599,7 @@ struct AttentionKernel {
       running.sum[row] += block.thread.ShuffleXor(running.sum[row], 2);
       const std::int32_t query = Query(block, 2 * row);
       if (block.work == Work::kComputeAndKeep && block.thread.index() % 4 == 0 &&
-          query < block.seq_len) {
+          query < block.queries.seq_len) {
         SumsOf(block)[query] = running.sum[row];
       }
     }
@@ -560,7 +610,7 @@ struct AttentionKernel {
 #pragma unroll
     for (int row = 0; row < 2; ++row) {
       const std::int32_t query = Query(block, 2 * row);
-      running.sum[row] = query < block.seq_len ? SumsOf(block)[query] : 1;
+      running.sum[row] = query < block.queries.seq_len ? SumsOf(block)[query] : 1;
     }
   }
 
@@ -576,10 +626,11 @@ struct AttentionKernel {
 #pragma unroll
     for (int row = 0; row < 2; ++row) {
       const std::int32_t query = Query(block, 2 * row);
-      if (query >= block.seq_len) continue;
+      if (query >= block.queries.seq_len) continue;
       const float inverse = 1.0f / running.sum[row];
       std::uint16_t* to = block.params.context + (block.first_row + query) * stride +
-                          std::int64_t{block.head} * kHeadDim + block.thread.index() % 4 * 2;
+                          std::int64_t{block.thread.block_y()} * kHeadDim +
+                          block.thread.index() % 4 * 2;
 #pragma unroll
       for (int column = 0; column < kHeadDim / 8; ++column) {
         const float(&context)[4] =

@@ -25,10 +25,14 @@ constexpr int PaddedHeadDim(int head_dim) {
   return 0;
 }
 
-// kBlockQueries queries of one sequence, from `first_row` on, a multiple of kBlockQueries.
-struct QueryBlock {
-  std::int32_t sequence = 0;   // of the batch
-  std::int32_t first_row = 0;  // of the sequence
+// kBlockQueries queries of one sequence and all that a block has to know of it, in one load.
+struct alignas(16) QueryBlock {
+  std::int32_t first_row = 0;                         // of the sequence in the batch
+  std::int32_t seq_len = 0;                           // of the sequence
+  std::int32_t first_query = 0;                       // a multiple of kBlockQueries
+  reuse::Strategy strategy = reuse::Strategy::kNone;  // of the sequence in this reuse group
+  std::int64_t prob_offset = 0;                       // of the sequence in the store, in tiles
+  std::int64_t max_offset = 0;
 };
 
 // What one head of a layer does.
@@ -40,18 +44,17 @@ struct HeadRole {
 
 // Where scores and what they are rebuilt from are kept. The scores of (slot, sequence) are tiles of
 // kTile x kTile, row by row: tile (query tile, key tile) is number
-//   offset[sequence] + (slot * tiles + query tile) * tiles + key tile,  tiles = ceil(n / kTile).
-// Probabilities are kept as exp2(score - m) in bf16, where m is the row's largest score in this
-// tile and the ones before it, in the registers' order of the tensor cores, so that a thread reads
-// back what it wrote. With m and the sum of each row a later layer repeats the very steps of the
-// layer that computed, to the same bits.
+//   offset + (slot * tiles + query tile) * tiles + key tile,  tiles = ceil(n / kTile).
+// Probabilities are kept as exp2(score - m) in bf16, in the registers' order of the tensor cores,
+// so that a thread reads back what it wrote. m is what the row's scores were compared with in this
+// tile: the largest one so far, or an earlier one that it exceeds by less than kMaximumSlack. With
+// m and the sum of each row a later layer repeats the very steps of the layer that computed, to the
+// same bits.
 struct ScoreStore {
-  std::uint16_t* probs = nullptr;              // tiles of kTileScores
-  const std::int64_t* prob_offsets = nullptr;  // [batch_size], in tiles
-  float* maxima = nullptr;                     // tiles of kTile
-  const std::int64_t* max_offsets = nullptr;   // [batch_size], in tiles
-  float* sums = nullptr;                       // [slots, max_rows], of the micro-batch's rows
-  std::uint16_t* projections = nullptr;        // [slots, 2, max_rows, head_dim]: queries, keys
+  std::uint16_t* probs = nullptr;        // tiles of kTileScores
+  float* maxima = nullptr;               // tiles of kTile
+  float* sums = nullptr;                 // [slots, max_rows], of the micro-batch's rows
+  std::uint16_t* projections = nullptr;  // [slots, 2, max_rows, head_dim]: queries, keys
   std::int64_t max_rows = 0;
 };
 
@@ -66,11 +69,9 @@ struct AttentionArgs {
   std::uint16_t* context = nullptr;  // [rows, heads * head_dim]
   const HeadRole* roles = nullptr;   // [heads]
   // The batch, in device memory.
-  const std::int32_t* cu_seqlens = nullptr;     // [batch_size + 1]
-  const std::int32_t* positions = nullptr;      // [total_tokens]; read where there is a bias
-  const reuse::Strategy* strategies = nullptr;  // [batch_size], of this reuse group
-  const QueryBlock* blocks = nullptr;           // of the micro-batch
-  const std::int32_t* num_blocks = nullptr;     // how many of them there are, at most max_blocks
+  const std::int32_t* positions = nullptr;   // [total_tokens]; read where there is a bias
+  const QueryBlock* blocks = nullptr;        // of the micro-batch
+  const std::int32_t* num_blocks = nullptr;  // how many of them there are, at most max_blocks
   std::int64_t max_blocks = 0;
   std::int32_t first_row = 0;     // of the micro-batch in the batch; row 0 of projected and context
   std::int32_t max_distance = 0;  // of the bias table

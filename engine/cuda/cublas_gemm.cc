@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <iterator>
 #include <optional>
 #include <random>
 #include <utility>
@@ -15,10 +16,10 @@ namespace reprise::engine::cuda {
 namespace {
 
 constexpr std::int64_t kWorkspaceBytes = 32 << 20;
-constexpr int kCandidates = 8;   // algorithms tried for one number of rows
+constexpr int kCandidates = 16;  // algorithms tried for one number of rows
 constexpr int kRepetitions = 5;  // timed runs of each
 constexpr std::int64_t kLeastRows = 16;
-// Rows whose bits are compared. All runs have them; the others are there to make up the number.
+// Rows whose bits are compared. All trials have them; the others are there to make up the number.
 constexpr std::int64_t kComparedRows = 16;
 static_assert(kComparedRows <= kLeastRows);
 
@@ -72,6 +73,11 @@ class CublasGemm : public Gemm {
     cublasLtMatrixLayoutOpaque_t x;
     cublasLtMatrixLayoutOpaque_t y;
   };
+  // Numbers of rows that share an algorithm.
+  struct RowRange {
+    std::int64_t least = 0;
+    std::int64_t most = 0;
+  };
   // What algorithms are tried on.
   struct Trial {
     const Stream& stream;
@@ -91,9 +97,11 @@ class CublasGemm : public Gemm {
   absl::StatusOr<std::vector<Algorithm>> Candidates(const Dense& dense, std::int64_t rows) const;
   absl::StatusOr<Trial> MakeTrial(const Stream& stream, const Dense& dense,
                                   std::int64_t rows) const;
-  absl::StatusOr<std::vector<std::uint16_t>> Try(const Trial& trial, std::int64_t rows,
-                                                 Algorithm* algorithm) const;
-  absl::StatusOr<std::optional<Algorithm>> Fastest(const Trial& trial, std::int64_t rows,
+  absl::StatusOr<std::vector<std::uint16_t>> RunOn(const Trial& trial, std::int64_t rows,
+                                                   const Algorithm& algorithm) const;
+  absl::StatusOr<double> Time(const Trial& trial, std::int64_t rows,
+                              const Algorithm& algorithm) const;
+  absl::StatusOr<std::optional<Algorithm>> Fastest(const Trial& trial, RowRange rows,
                                                    std::vector<std::uint16_t>* bits) const;
 
   const CublasLt& lt_;
@@ -200,36 +208,47 @@ absl::StatusOr<CublasGemm::Trial> CublasGemm::MakeTrial(const Stream& stream, co
   return trial;
 }
 
-// Times the algorithm; the bits of the compared rows.
-absl::StatusOr<std::vector<std::uint16_t>> CublasGemm::Try(const Trial& trial, std::int64_t rows,
-                                                           Algorithm* algorithm) const {
-  const auto run = [&] {
-    return RunWith(trial.stream, *algorithm, trial.dense, trial.x.as<std::uint16_t>(),
-                   trial.y.as<std::uint16_t>(), rows, trial.workspace.data());
-  };
-  REPRISE_RETURN_IF_ERROR(run());
-  REPRISE_RETURN_IF_ERROR(trial.begin.Record(trial.stream));
-  for (int i = 0; i < kRepetitions; ++i) REPRISE_RETURN_IF_ERROR(run());
-  REPRISE_RETURN_IF_ERROR(trial.end.Record(trial.stream));
+// The bits of the compared rows.
+absl::StatusOr<std::vector<std::uint16_t>> CublasGemm::RunOn(const Trial& trial, std::int64_t rows,
+                                                             const Algorithm& algorithm) const {
+  REPRISE_RETURN_IF_ERROR(RunWith(trial.stream, algorithm, trial.dense, trial.x.as<std::uint16_t>(),
+                                  trial.y.as<std::uint16_t>(), rows, trial.workspace.data()));
   REPRISE_RETURN_IF_ERROR(
       trial.stream.Copy(trial.found.data(), trial.y.data(), trial.found.bytes()));
   REPRISE_RETURN_IF_ERROR(trial.stream.Wait());
-  REPRISE_ASSIGN_OR_RETURN(algorithm->nanoseconds, trial.end.NanosecondsSince(trial.begin));
   const auto* bits = trial.found.as<std::uint16_t>();
   return std::vector<std::uint16_t>(bits, bits + kComparedRows * out_features_);
 }
 
-// The fastest algorithm for so many rows among those that give `*bits`; any, and its bits, when
-// that is empty. None when all give other bits.
+// Nanoseconds of one product.
+absl::StatusOr<double> CublasGemm::Time(const Trial& trial, std::int64_t rows,
+                                        const Algorithm& algorithm) const {
+  REPRISE_RETURN_IF_ERROR(trial.begin.Record(trial.stream));
+  for (int i = 0; i < kRepetitions; ++i) {
+    REPRISE_RETURN_IF_ERROR(RunWith(trial.stream, algorithm, trial.dense,
+                                    trial.x.as<std::uint16_t>(), trial.y.as<std::uint16_t>(), rows,
+                                    trial.workspace.data()));
+  }
+  REPRISE_RETURN_IF_ERROR(trial.end.Record(trial.stream));
+  REPRISE_RETURN_IF_ERROR(trial.stream.Wait());
+  REPRISE_ASSIGN_OR_RETURN(const double nanoseconds, trial.end.NanosecondsSince(trial.begin));
+  return nanoseconds / kRepetitions;
+}
+
+// The fastest algorithm for the most of these rows among those that give `*bits` for them and for
+// the least; any, and its bits, when that is empty. None when all give other bits.
 absl::StatusOr<std::optional<Algorithm>> CublasGemm::Fastest(
-    const Trial& trial, std::int64_t rows, std::vector<std::uint16_t>* bits) const {
-  REPRISE_ASSIGN_OR_RETURN(std::vector<Algorithm> candidates, Candidates(trial.dense, rows));
+    const Trial& trial, RowRange rows, std::vector<std::uint16_t>* bits) const {
+  REPRISE_ASSIGN_OR_RETURN(std::vector<Algorithm> candidates, Candidates(trial.dense, rows.most));
   std::optional<Algorithm> fastest;
   std::vector<std::uint16_t> fastest_bits;
   for (Algorithm& candidate : candidates) {
-    absl::StatusOr<std::vector<std::uint16_t>> found = Try(trial, rows, &candidate);
-    if (!found.ok() && DeviceIsLost()) return found.status();
-    if (!found.ok() || (!bits->empty() && *found != *bits)) continue;
+    absl::StatusOr<std::vector<std::uint16_t>> found = RunOn(trial, rows.most, candidate);
+    absl::StatusOr<std::vector<std::uint16_t>> least = RunOn(trial, rows.least, candidate);
+    if (DeviceIsLost()) return absl::InternalError("the GPU failed while algorithms were tried");
+    if (!found.ok() || !least.ok() || *found != *least) continue;
+    if (!bits->empty() && *found != *bits) continue;
+    REPRISE_ASSIGN_OR_RETURN(candidate.nanoseconds, Time(trial, rows.most, candidate));
     if (fastest && fastest->nanoseconds <= candidate.nanoseconds) continue;
     fastest = candidate;
     fastest_bits = *std::move(found);
@@ -245,7 +264,9 @@ absl::Status CublasGemm::Choose(const Stream& stream, const Dense& example, std:
   REPRISE_ASSIGN_OR_RETURN(const Trial trial, MakeTrial(stream, example, counts.back()));
   std::vector<std::uint16_t> bits;
   for (auto rows = counts.rbegin(); rows != counts.rend(); ++rows) {
-    REPRISE_ASSIGN_OR_RETURN(std::optional<Algorithm> fastest, Fastest(trial, *rows, &bits));
+    const auto below = std::next(rows);
+    const RowRange range = {below == counts.rend() ? kComparedRows : *below + 1, *rows};
+    REPRISE_ASSIGN_OR_RETURN(std::optional<Algorithm> fastest, Fastest(trial, range, &bits));
     if (!fastest && choices_.empty()) {
       return absl::InternalError(absl::StrCat("cuBLASLt has no algorithm for ", *rows, " x ",
                                               in_features_, " x ", out_features_, " in bf16"));

@@ -39,9 +39,6 @@ struct DeviceBatch {
 
 // A group's schedule: arrays in device memory, micro-batches on the host.
 struct DeviceSchedule {
-  const reuse::Strategy* strategies = nullptr;
-  const std::int64_t* prob_offsets = nullptr;
-  const std::int64_t* max_offsets = nullptr;
   const QueryBlock* blocks = nullptr;
   const std::int32_t* block_counts = nullptr;
   std::span<const ScheduledMicroBatch> micro_batches;

@@ -77,7 +77,7 @@ class UniformLayer {
 
  private:
   struct Scheduled {
-    DeviceBuffer strategies, prob_offsets, max_offsets, blocks, block_counts;
+    DeviceBuffer blocks, block_counts;
     std::int32_t num_blocks = 0;
   };
 
@@ -104,7 +104,6 @@ class UniformLayer {
     for (std::int64_t s = 0; s <= sequences_; ++s) {
       cu_seqlens_.push_back(static_cast<std::int32_t>(s * seq_len_));
     }
-    REPRISE_ASSIGN_OR_RETURN(device_cu_seqlens_, Upload(cu_seqlens_));
     REPRISE_ASSIGN_OR_RETURN(stored_, Schedule(Strategy::kStored));
     REPRISE_ASSIGN_OR_RETURN(recomputed_, Schedule(Strategy::kRecompute));
     std::vector<HeadRole> computing(options_.heads), keeping(options_.heads),
@@ -121,21 +120,15 @@ class UniformLayer {
 
   absl::StatusOr<Scheduled> Schedule(Strategy strategy) const {
     const std::size_t sequences = static_cast<std::size_t>(sequences_);
-    std::vector<Strategy> strategies(sequences);
-    std::vector<std::int64_t> prob_offsets(sequences), max_offsets(sequences);
     std::vector<std::int32_t> block_counts(sequences);
     std::vector<QueryBlock> blocks(sequences * QueryBlocksOf(seq_len_));
     std::vector<ScheduledMicroBatch> micro_batches;
     const std::int64_t unlimited = std::numeric_limits<std::int64_t>::max() / 2;
     MakeSchedule(
         {cu_seqlens_, {}, {}, {}}, {unlimited, unlimited, unlimited, options_.heads},
-        [&](std::int64_t) { return strategy; },
-        {strategies, prob_offsets, max_offsets, blocks, block_counts}, &micro_batches);
+        [&](std::int64_t) { return strategy; }, {blocks, block_counts}, &micro_batches);
     Scheduled scheduled;
     scheduled.num_blocks = micro_batches.front().blocks;
-    REPRISE_ASSIGN_OR_RETURN(scheduled.strategies, Upload(strategies));
-    REPRISE_ASSIGN_OR_RETURN(scheduled.prob_offsets, Upload(prob_offsets));
-    REPRISE_ASSIGN_OR_RETURN(scheduled.max_offsets, Upload(max_offsets));
     REPRISE_ASSIGN_OR_RETURN(scheduled.blocks, Upload(blocks));
     REPRISE_ASSIGN_OR_RETURN(scheduled.block_counts, Upload(block_counts));
     return scheduled;
@@ -149,15 +142,11 @@ class UniformLayer {
                                 .projected = projected_.as<std::uint16_t>(),
                                 .context = context_.as<std::uint16_t>(),
                                 .roles = roles.as<HeadRole>(),
-                                .cu_seqlens = device_cu_seqlens_.as<std::int32_t>(),
-                                .strategies = scheduled.strategies.as<Strategy>(),
                                 .blocks = scheduled.blocks.as<QueryBlock>(),
                                 .num_blocks = scheduled.block_counts.as<std::int32_t>(),
                                 .max_blocks = scheduled.num_blocks,
                                 .store = {.probs = probs_.as<std::uint16_t>(),
-                                          .prob_offsets = scheduled.prob_offsets.as<std::int64_t>(),
                                           .maxima = maxima_.as<float>(),
-                                          .max_offsets = scheduled.max_offsets.as<std::int64_t>(),
                                           .sums = sums_.as<float>(),
                                           .projections = projections_.as<std::uint16_t>(),
                                           .max_rows = sequences_ * seq_len_}};
@@ -171,7 +160,7 @@ class UniformLayer {
   std::int64_t seq_len_;
   std::int64_t sequences_;
   std::vector<std::int32_t> cu_seqlens_;
-  DeviceBuffer device_cu_seqlens_, projected_, context_, probs_, maxima_, sums_, projections_;
+  DeviceBuffer projected_, context_, probs_, maxima_, sums_, projections_;
   Scheduled stored_, recomputed_;
   DeviceBuffer computing_, keeping_, reusing_;
 };

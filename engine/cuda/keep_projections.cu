@@ -14,14 +14,12 @@ struct KeepKernel {
   static REPRISE_GPU void Run(const Thread& thread, const Params& params, std::byte*) {
     if (thread.block_x() >= *params.num_blocks) return;
     const HeadRole role = params.roles[thread.block_y()];
-    const QueryBlock tile = params.blocks[thread.block_x()];
-    const reuse::Strategy strategy = params.strategies[tile.sequence];
+    const QueryBlock block = params.blocks[thread.block_x()];
     const bool rebuilds =
-        strategy == reuse::Strategy::kRecompute || strategy == reuse::Strategy::kFused;
+        block.strategy == reuse::Strategy::kRecompute || block.strategy == reuse::Strategy::kFused;
     if (role.computed < 0 || role.slot < 0 || !rebuilds) return;
-    const std::int32_t begin = params.cu_seqlens[tile.sequence];
-    const std::int32_t rows = params.cu_seqlens[tile.sequence + 1] - begin - tile.first_row;
-    const std::int64_t first = begin - params.first_row + tile.first_row;
+    const std::int32_t rows = block.seq_len - block.first_query;
+    const std::int64_t first = block.first_row - params.first_row + block.first_query;
     const std::int64_t stride =
         (std::int64_t{2} * params.computed + params.heads) * params.head_dim;
     const int chunks = params.head_dim / 8;

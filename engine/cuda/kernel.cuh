@@ -26,6 +26,14 @@ namespace reprise::engine::cuda {
 // Shared memory that a block may have without asking the driver first.
 inline constexpr int kPlainSharedBytes = 48 << 10;
 
+// Whether the four warps of a warpgroup multiply together, straight from shared memory: Hopper's
+// wgmma, which newer GPUs do not have.
+#ifdef __CUDA_ARCH_FEAT_SM90_ALL
+inline constexpr bool kWarpgroupProducts = true;
+#else
+inline constexpr bool kWarpgroupProducts = false;
+#endif
+
 // Where chunk `chunk` of 16 bytes of row `row` lies in a matrix with rows of kRowBytes, 32, 64 or
 // 128, that begins at a multiple of 1024 bytes: eight neighbouring rows have their chunks of one
 // column in different banks. The layout of the PTX ISA's swizzled shared memory.
@@ -63,6 +71,10 @@ struct GpuThread {
     asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
     return y;
   }
+  // Whether it holds for every thread of the warp.
+  REPRISE_GPU bool AllOfWarp(bool holds) const { return __all_sync(0xffffffffu, holds) != 0; }
+
+  REPRISE_GPU float Max(float x, float y) const { return fmaxf(x, y); }
   REPRISE_GPU float Fma(float x, float y, float z) const { return fmaf(x, y, z); }
   REPRISE_GPU float Reciprocal(float x) const {
     float y;
@@ -104,13 +116,7 @@ struct GpuThread {
                  : "r"(SharedAddress(row)));
   }
 
-  // Whether the four warps of a warpgroup multiply together, straight from shared memory: Hopper's
-  // wgmma, which newer GPUs do not have.
-#ifdef __CUDA_ARCH_FEAT_SM90_ALL
-  static constexpr bool kWarpgroupProducts = true;
-#else
-  static constexpr bool kWarpgroupProducts = false;
-#endif
+  static constexpr bool kWarpgroupProducts = cuda::kWarpgroupProducts;
   // Around the products of a warpgroup: their operands in registers may not be touched between.
   REPRISE_GPU void BeginProducts() const {
 #ifdef __CUDA_ARCH_FEAT_SM90_ALL

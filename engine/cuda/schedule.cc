@@ -38,15 +38,16 @@ void MakeSchedule(const RaggedBatch& batch, const ScheduleLimits& limits,
                         used.probs + wanted.probs > limits.prob_tiles ||
                         used.maxima + wanted.maxima > limits.max_tiles;
       if (scheduled.micro.sequences > 0 && full) break;
-      arrays.strategies[s] = strategy;
-      arrays.prob_offsets[s] = used.probs;
-      arrays.max_offsets[s] = used.maxima;
+      for (std::int32_t query = 0; query < n; query += kBlockQueries) {
+        arrays.blocks[next_block++] = {.first_row = batch.cu_seqlens[s],
+                                       .seq_len = batch.seq_len(s),
+                                       .first_query = query,
+                                       .strategy = strategy,
+                                       .prob_offset = used.probs,
+                                       .max_offset = used.maxima};
+      }
       used.probs += wanted.probs;
       used.maxima += wanted.maxima;
-      for (std::int64_t row = 0; row < n; row += kBlockQueries) {
-        arrays.blocks[next_block++] = {static_cast<std::int32_t>(s),
-                                       static_cast<std::int32_t>(row)};
-      }
       ++scheduled.micro.sequences;
       scheduled.micro.rows += n;
     }

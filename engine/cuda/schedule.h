@@ -48,11 +48,8 @@ struct ScheduledMicroBatch {
 // Where MakeSchedule writes, all in memory that the device gets a copy of. Views may be longer than
 // what is written.
 struct ScheduleArrays {
-  std::span<reuse::Strategy> strategies;  // [batch_size]
-  std::span<std::int64_t> prob_offsets;   // [batch_size], in tiles, from 0 in every micro-batch
-  std::span<std::int64_t> max_offsets;    // [batch_size]
-  std::span<QueryBlock> blocks;           // [sum of QueryBlocksOf(n)], the same for every schedule
-  std::span<std::int32_t> block_counts;   // [micro-batches]
+  std::span<QueryBlock> blocks;  // [sum of QueryBlocksOf(n)]; offsets from 0 in every micro-batch
+  std::span<std::int32_t> block_counts;  // [micro-batches]
 };
 
 // Cuts the batch into micro-batches. `strategy_for(n)` is that of a sequence of n tokens. Fills

@@ -30,11 +30,8 @@ void Staging::LayOut(const StagingShape& shape) {
   };
   place(&cu_seqlens_, shape.sequences + 1, sizeof(std::int32_t));
   for (Part* part : {&ids_, &types_, &positions_}) place(part, shape.rows, sizeof(std::int32_t));
-  place(&blocks_, shape.blocks, sizeof(QueryBlock));
   for (SchedulePart& schedule : schedules_) {
-    place(&schedule.strategies, shape.sequences, sizeof(reuse::Strategy));
-    place(&schedule.prob_offsets, shape.sequences, sizeof(std::int64_t));
-    place(&schedule.max_offsets, shape.sequences, sizeof(std::int64_t));
+    place(&schedule.blocks, shape.blocks, sizeof(QueryBlock));
     place(&schedule.block_counts, shape.sequences, sizeof(std::int32_t));
   }
   used_bytes_ = next;
@@ -63,9 +60,7 @@ void Staging::Write(const RaggedBatch& batch, const StagingShape& shape) {
 
 ScheduleArrays Staging::schedule(int index) const {
   const SchedulePart& part = schedules_[index];
-  return {OnHost<reuse::Strategy>(part.strategies), OnHost<std::int64_t>(part.prob_offsets),
-          OnHost<std::int64_t>(part.max_offsets), OnHost<QueryBlock>(blocks_),
-          OnHost<std::int32_t>(part.block_counts)};
+  return {OnHost<QueryBlock>(part.blocks), OnHost<std::int32_t>(part.block_counts)};
 }
 
 DeviceBatch Staging::device_batch() const {
@@ -76,9 +71,8 @@ DeviceBatch Staging::device_batch() const {
 DeviceSchedule Staging::device_schedule(int index,
                                         std::span<const ScheduledMicroBatch> micro_batches) const {
   const SchedulePart& part = schedules_[index];
-  return {OnDevice<reuse::Strategy>(part.strategies), OnDevice<std::int64_t>(part.prob_offsets),
-          OnDevice<std::int64_t>(part.max_offsets),   OnDevice<QueryBlock>(blocks_),
-          OnDevice<std::int32_t>(part.block_counts),  micro_batches};
+  return {OnDevice<QueryBlock>(part.blocks), OnDevice<std::int32_t>(part.block_counts),
+          micro_batches};
 }
 
 absl::Status Staging::Copy(const Stream& stream) const {

@@ -47,7 +47,7 @@ class Staging {
     std::int64_t count = 0;
   };
   struct SchedulePart {
-    Part strategies, prob_offsets, max_offsets, block_counts;
+    Part blocks, block_counts;
   };
   void LayOut(const StagingShape& shape);
   template <typename T>
@@ -61,7 +61,7 @@ class Staging {
 
   PinnedBuffer host_;
   DeviceBuffer device_;
-  Part cu_seqlens_, ids_, types_, positions_, blocks_;
+  Part cu_seqlens_, ids_, types_, positions_;
   std::vector<SchedulePart> schedules_;
   std::int64_t used_bytes_ = 0;
 };

@@ -49,7 +49,6 @@ class Layer {
       }
     }
     bits_ = DeviceArray(bits);
-    device_cu_seqlens_ = DeviceArray(cu_seqlens_);
     ForgetContext();
   }
   // NaN: everything must be written.
@@ -87,7 +86,6 @@ class Layer {
             .projected = bits_.data(),
             .context = context_.data(),
             .roles = roles.data(),
-            .cu_seqlens = device_cu_seqlens_.data(),
             .store = {}};
   }
   const std::vector<std::int32_t>& cu_seqlens() const { return cu_seqlens_; }
@@ -98,7 +96,6 @@ class Layer {
   int computed_;
   std::vector<std::int32_t> cu_seqlens_;
   Matrix projected_;
-  DeviceArray<std::int32_t> device_cu_seqlens_;
   DeviceArray<std::uint16_t> bits_;
   DeviceArray<std::uint16_t> context_;
 };
@@ -108,19 +105,14 @@ class Plan {
  public:
   Plan(const Layer& layer, int head_dim, Strategy strategy) {
     const std::size_t sequences = kLengths.size();
-    std::vector<Strategy> strategies(sequences);
-    std::vector<std::int64_t> prob_offsets(sequences), max_offsets(sequences);
     std::vector<std::int32_t> block_counts(sequences);
     std::vector<QueryBlock> blocks(layer.rows());
     micro_batches_.reserve(sequences);
     const RaggedBatch batch = {layer.cu_seqlens(), {}, {}, {}};
     MakeSchedule(
         batch, {1 << 20, 1 << 20, 1 << 20, kSlots}, [&](std::int64_t) { return strategy; },
-        {strategies, prob_offsets, max_offsets, blocks, block_counts}, &micro_batches_);
+        {blocks, block_counts}, &micro_batches_);
     EXPECT_EQ(micro_batches_.size(), 1u);
-    strategies_ = DeviceArray(strategies);
-    prob_offsets_ = DeviceArray(prob_offsets);
-    max_offsets_ = DeviceArray(max_offsets);
     block_counts_ = DeviceArray(block_counts);
     blocks_ = DeviceArray(blocks);
     std::int64_t score_tiles = 0;
@@ -134,15 +126,12 @@ class Plan {
   }
 
   void Fill(AttentionArgs* args) {
-    args->strategies = strategies_.data();
     args->blocks = blocks_.data();
     args->num_blocks = block_counts_.data();
     args->max_blocks =
         micro_batches_[0].blocks + 2;  // as a graph's, which is made for larger batches
     args->store = {.probs = reinterpret_cast<std::uint16_t*>(probs_.data()),
-                   .prob_offsets = prob_offsets_.data(),
                    .maxima = maxima_.data(),
-                   .max_offsets = max_offsets_.data(),
                    .sums = sums_.data(),
                    .projections = reinterpret_cast<std::uint16_t*>(projections_.data()),
                    .max_rows = max_rows_};
@@ -156,8 +145,6 @@ class Plan {
   }
 
  private:
-  DeviceArray<Strategy> strategies_;
-  DeviceArray<std::int64_t> prob_offsets_, max_offsets_;
   DeviceArray<std::int32_t> block_counts_;
   DeviceArray<QueryBlock> blocks_;
   std::vector<ScheduledMicroBatch> micro_batches_;

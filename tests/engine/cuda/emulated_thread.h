@@ -97,7 +97,14 @@ class EmulatedThread {
   }
   float ShuffleXor(float value, int mask) const;
 
+  bool AllOfWarp(bool holds) const {
+    float missing = holds ? 0 : 1;
+    for (int mask = 16; mask > 0; mask /= 2) missing += ShuffleXor(missing, mask);
+    return missing == 0;
+  }
+
   float Exp2(float x) const { return std::exp2(x); }
+  float Max(float x, float y) const { return std::fmax(x, y); }
   float Fma(float x, float y, float z) const { return x * y + z; }
   float Reciprocal(float x) const { return 1 / x; }
   float Tanh(float x) const { return std::tanh(x); }

@@ -57,8 +57,6 @@ class Prepared {
     device_positions_ = DeviceArray(positions_);
     for (std::size_t index = 0; index < groups_.size(); ++index) {
       const std::size_t count = sequences.size();
-      std::vector<Strategy> strategies(count);
-      std::vector<std::int64_t> prob_offsets(count), max_offsets(count);
       std::vector<QueryBlock> blocks(ids_.size());
       std::vector<std::int32_t> block_counts(count);
       Group& group = groups_[index];
@@ -66,16 +64,11 @@ class Prepared {
       const bool reuses = plan.groups()[index].last > plan.groups()[index].first;
       MakeSchedule(
           batch, {micro_rows, 1 << 20, 1 << 20, plan.num_score_slots()},
-          [&](std::int64_t) { return reuses ? strategy : Strategy::kNone; },
-          {strategies, prob_offsets, max_offsets, blocks, block_counts}, &group.micro_batches);
-      group.strategies = DeviceArray(strategies);
-      group.prob_offsets = DeviceArray(prob_offsets);
-      group.max_offsets = DeviceArray(max_offsets);
+          [&](std::int64_t) { return reuses ? strategy : Strategy::kNone; }, {blocks, block_counts},
+          &group.micro_batches);
       group.blocks = DeviceArray(blocks);
       group.block_counts = DeviceArray(block_counts);
-      group.schedule = {group.strategies.data(),   group.prob_offsets.data(),
-                        group.max_offsets.data(),  group.blocks.data(),
-                        group.block_counts.data(), group.micro_batches};
+      group.schedule = {group.blocks.data(), group.block_counts.data(), group.micro_batches};
       schedules_.push_back(&group.schedule);
     }
   }
@@ -89,8 +82,6 @@ class Prepared {
 
  private:
   struct Group {
-    DeviceArray<Strategy> strategies;
-    DeviceArray<std::int64_t> prob_offsets, max_offsets;
     DeviceArray<QueryBlock> blocks;
     DeviceArray<std::int32_t> block_counts;
     std::vector<ScheduledMicroBatch> micro_batches;

@@ -1,5 +1,6 @@
 #include "engine/cuda/schedule.h"
 
+#include <tuple>
 #include <vector>
 
 #include "gmock/gmock.h"
@@ -12,14 +13,11 @@ using reuse::Strategy;
 using ::testing::ElementsAre;
 
 struct Made {
-  std::vector<Strategy> strategies = std::vector<Strategy>(8);
-  std::vector<std::int64_t> prob_offsets = std::vector<std::int64_t>(8);
-  std::vector<std::int64_t> max_offsets = std::vector<std::int64_t>(8);
   std::vector<QueryBlock> blocks = std::vector<QueryBlock>(64);
   std::vector<std::int32_t> block_counts = std::vector<std::int32_t>(8);
   std::vector<ScheduledMicroBatch> micro_batches;
 
-  ScheduleArrays arrays() { return {strategies, prob_offsets, max_offsets, blocks, block_counts}; }
+  ScheduleArrays arrays() { return {blocks, block_counts}; }
 };
 
 // Up to 64 tokens are stored, up to 128 recomputed, longer ones run fused.
@@ -35,20 +33,17 @@ TEST(ScheduleTest, EachSequenceHasItsBlocksAndItsPlaceInTheStore) {
   ASSERT_EQ(made.micro_batches.size(), 1u);
   EXPECT_EQ(made.micro_batches[0].blocks, 5);
   EXPECT_EQ(made.block_counts[0], 5);
-  made.strategies.resize(4);
-  EXPECT_THAT(made.strategies, ElementsAre(Strategy::kStored, Strategy::kRecompute,
-                                           Strategy::kStored, Strategy::kFused));
-  made.prob_offsets.resize(4);
-  EXPECT_THAT(made.prob_offsets, ElementsAre(0, 3, 3, 6));  // one tile for each of 3 slots
-  made.max_offsets.resize(4);
-  EXPECT_THAT(made.max_offsets, ElementsAre(0, 3, 15, 18));  // four more for the recomputed one
   const auto block = [&](int i) {
-    return std::pair(made.blocks[i].sequence, made.blocks[i].first_row);
+    const QueryBlock& b = made.blocks[i];
+    return std::tuple(b.first_row, b.seq_len, b.first_query, b.strategy, b.prob_offset,
+                      b.max_offset);
   };
-  EXPECT_EQ(block(0), std::pair(0, 0));
-  EXPECT_EQ(block(1), std::pair(1, 0));
-  EXPECT_EQ(block(3), std::pair(3, 0));
-  EXPECT_EQ(block(4), std::pair(3, 128));
+  // One tile for each of 3 slots, and four for the recomputed one.
+  EXPECT_EQ(block(0), std::tuple(0, 64, 0, Strategy::kStored, 0, 0));
+  EXPECT_EQ(block(1), std::tuple(64, 100, 0, Strategy::kRecompute, 3, 3));
+  EXPECT_EQ(block(2), std::tuple(164, 1, 0, Strategy::kStored, 3, 15));
+  EXPECT_EQ(block(3), std::tuple(165, 129, 0, Strategy::kFused, 6, 18));
+  EXPECT_EQ(block(4), std::tuple(165, 129, 128, Strategy::kFused, 6, 18));
 }
 
 TEST(ScheduleTest, MicroBatchesKeepAllLimitsAndBeginTheStoreAnew) {
@@ -62,7 +57,7 @@ TEST(ScheduleTest, MicroBatchesKeepAllLimitsAndBeginTheStoreAnew) {
   EXPECT_EQ(made.micro_batches[1].first_block, 2);
   EXPECT_EQ(made.micro_batches[1].blocks, 2);
   EXPECT_EQ(made.micro_batches[0].prob_tiles, 2);
-  EXPECT_EQ(made.prob_offsets[2], 0);
+  EXPECT_EQ(made.blocks[2].prob_offset, 0);
   MakeSchedule({cu_seqlens, {}, {}, {}}, {100, 100, 100, 1}, ByLength, made.arrays(),
                &made.micro_batches);
   EXPECT_EQ(made.micro_batches.size(), 4u);
