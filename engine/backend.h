@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -34,6 +35,7 @@ class ModelBackend {
  public:
   virtual ~ModelBackend() = default;
   virtual std::int64_t parameter_bytes() const = 0;  // as held in memory
+  virtual std::string DescribeDevice() const = 0;    // for people, in one line
   // This backend must outlive the executor.
   virtual absl::StatusOr<std::unique_ptr<ExecutorBackend>> NewExecutor(
       const ExecutorOptions& options) const = 0;

@@ -7,6 +7,7 @@
 #include "engine/backend.h"
 #include "engine/check.h"
 #include "engine/device/cpu/execution_scope.h"
+#include "engine/device/cpu/isa.h"
 #include "engine/device/cpu/thread_team.h"
 #include "engine/executor.h"
 #include "engine/layers/transformer_stack.h"
@@ -27,6 +28,7 @@ class CpuModel : public ModelBackend {
         weights(std::move(weights)) {}
 
   std::int64_t parameter_bytes() const override { return weights.packed_bytes; }
+  std::string DescribeDevice() const override { return device::DescribeCpuIsa(); }
   absl::StatusOr<std::unique_ptr<ExecutorBackend>> NewExecutor(
       const ExecutorOptions& options) const override;
 
@@ -125,6 +127,7 @@ absl::Status CpuExecutor::Run(const RaggedBatch& batch, const OutputSet& wanted,
   RunHeads(batch, wanted, outputs);
   clock.EndOf(Phase::kPooling);
   report->compute_ns = clock.elapsed_ns();
+  report->direct_runs = 1;
   DescribeMemory(report);
   return absl::OkStatus();
 }

@@ -47,6 +47,10 @@ struct ExecutionReport {
   std::int64_t stored_groups = 0;     // (sequence, reuse group) pairs run with strategy `stored`
   std::int64_t recompute_groups = 0;  // ... with strategy `recompute`
   std::int64_t fused_groups = 0;      // ... with strategy `fused`
+  // How the run was started on a GPU: from a graph made before, from one made in this run, or else.
+  std::int64_t graph_replays = 0;
+  std::int64_t graph_captures = 0;
+  std::int64_t direct_runs = 0;       // always 1 on a CPU
   std::int64_t arena_bytes = 0;       // planned size, fixed at creation
   std::int64_t arena_peak_bytes = 0;  // highest use so far
   std::int64_t score_cache_capacity_bytes = 0;

@@ -105,6 +105,9 @@ void Executor::Impl::ResetReport(const RaggedBatch& batch) {
   report_.recompute_groups = 0;
   report_.fused_groups = 0;
   report_.padding_rows = 0;
+  report_.graph_replays = 0;
+  report_.graph_captures = 0;
+  report_.direct_runs = 0;
   report_.score_cache_live_bytes = 0;
 }
 

@@ -11,6 +11,8 @@ namespace reprise::engine {
 
 Model::~Model() = default;
 
+std::string Model::DescribeDevice() const { return backend_->DescribeDevice(); }
+
 std::int64_t Model::parameter_bytes() const { return backend_->parameter_bytes(); }
 
 absl::StatusOr<std::shared_ptr<const Model>> Model::Load(const std::string& directory,

@@ -18,7 +18,7 @@ class ModelBackend;
 
 struct ModelOptions {
   Precision precision = Precision::kAuto;
-  DeviceId device;
+  DeviceId device = {};
 };
 
 // Immutable after loading, thread-safe, shared by any number of executors.
@@ -40,6 +40,7 @@ class Model {
   const architectures::BertConfig& config() const { return config_; }
   const reuse::ReusePlan& plan() const { return config_.plan; }
   DeviceId device() const { return device_; }
+  std::string DescribeDevice() const;                 // for people, in one line
   Precision precision() const { return precision_; }  // never kAuto
   bool has_pooler() const { return parts_.pooler; }
   int num_labels() const { return parts_.num_labels; }  // 0: no classification head

@@ -24,12 +24,14 @@ constexpr float kMaximumSlack = 8;
 
 // One query tile of one head. Flash attention (arXiv 2307.08691) in base 2, with the probabilities
 // of each step kept or taken from where they were kept.
-template <int kHeadDim>
+template <int kHeadDim, bool kBiased>
 struct AttentionKernel {
   using Params = AttentionArgs;
   static constexpr int kThreads = kGroups * kGroupThreads;
-  // Without warpgroups' products more registers are needed than two blocks could have.
-  static constexpr int kBlocksPerMultiprocessor = kHeadDim <= 64 && kWarpgroupProducts ? 2 : 1;
+  // Without warpgroups' products, or with a bias, more registers are needed than two blocks could
+  // have.
+  static constexpr int kBlocksPerMultiprocessor =
+      kHeadDim <= 64 && kWarpgroupProducts && !kBiased ? 2 : 1;
   static constexpr int kSteps = kHeadDim / 16;  // of 16 along the head dimension
   // Matrices lie in shared memory in panels of at most 64 columns, swizzled.
   static constexpr int kPanelColumns = kHeadDim < 64 ? kHeadDim : 64;
@@ -48,7 +50,9 @@ struct AttentionKernel {
   static constexpr int kProbStageBytes = kGroups * kStageTiles * kProbBytes;
   static constexpr int kComputeBytes = kQueryBytes + kStages * 2 * kStageBytes;
   static constexpr int kReadBytes = kStages * (kStageBytes + kProbStageBytes);
-  static constexpr int kSharedBytes = kComputeBytes > kReadBytes ? kComputeBytes : kReadBytes;
+  static constexpr int kMaximaBytes = kStages * kStageTiles * kGroups * kTile * 4;
+  static constexpr int kSharedBytes =
+      (kComputeBytes > kReadBytes ? kComputeBytes : kReadBytes) + kMaximaBytes;
 
   // One key tile's scores or probabilities of a warp: 16 x kTile, kTile / 8 products of 8 columns.
   using Scores = float[kTile / 8][4];
@@ -77,12 +81,15 @@ struct AttentionKernel {
 
   template <typename Thread>
   static REPRISE_GPU void Run(const Thread& thread, const Params& params, std::byte* shared) {
-    if (thread.block_x() >= *params.num_blocks) return;
+    // All loads first: they take longer than what follows.
+    const std::int32_t num_blocks = *params.num_blocks;
     const QueryBlock queries = params.blocks[thread.block_x()];
+    const HeadRole role = params.roles[thread.block_y()];
+    if (thread.block_x() >= num_blocks) return;
     Block<Thread> block{thread,
                         params,
                         shared,
-                        params.roles[thread.block_y()],
+                        role,
                         queries,
                         queries.first_query + thread.index() / kGroupThreads * kTile,
                         queries.first_row - params.first_row,
@@ -186,6 +193,14 @@ struct AttentionKernel {
            (key_tile % (kStages * kStageTiles) * kGroups + group) * kProbBytes;
   }
 
+  // Of tile `key_tile` and this warpgroup: what its scores were compared with.
+  template <typename Thread>
+  static REPRISE_GPU float* SharedMaxima(const Block<Thread>& block, std::int32_t key_tile) {
+    const int group = block.thread.index() / kGroupThreads;
+    return reinterpret_cast<float*>(block.shared + kSharedBytes - kMaximaBytes) +
+           (key_tile % (kStages * kStageTiles) * kGroups + group) * kTile;
+  }
+
   // Where keys and values of the block's head come from.
   struct Sources {
     const std::uint16_t* keys = nullptr;
@@ -210,9 +225,8 @@ struct AttentionKernel {
                                     std::int32_t stage) {
     const std::int32_t first = stage * kStageKeys;
     if (first < block.queries.seq_len) {
-      if constexpr (kReading) {
-        CopyProbs(block, stage);
-      } else {
+      if (block.work == Work::kRead || block.work == Work::kRecompute) CopyKept(block, stage);
+      if constexpr (!kReading) {
         CopyRows<kStageKeys>(block, sources.keys, sources.key_stride, first,
                              Keys(block.shared, stage));
       }
@@ -222,16 +236,23 @@ struct AttentionKernel {
     block.thread.CommitCopies();
   }
 
-  // Each thread copies what it will read itself.
+  // Maxima and, to be read, probabilities, of which each thread copies what it will read itself.
   template <typename Thread>
-  static REPRISE_GPU void CopyProbs(const Block<Thread>& block, std::int32_t stage) {
+  static REPRISE_GPU void CopyKept(const Block<Thread>& block, std::int32_t stage) {
     if (block.first_query >= block.queries.seq_len) return;
+    const int index = block.thread.index() % kGroupThreads;
 #pragma unroll
     for (int i = 0; i < kStageTiles; ++i) {
-      const std::int32_t key_tile = stage * (kStageTiles) + i;
+      const std::int32_t key_tile = stage * kStageTiles + i;
       if (key_tile >= block.tiles) break;
+      if (index < kTile / 4) {
+        block.thread.CopyAsync(
+            reinterpret_cast<std::byte*>(SharedMaxima(block, key_tile) + index * 4),
+            MaximaOf(block, key_tile) + index * 4, true);
+      }
+      if (block.work == Work::kRecompute) continue;
       const std::uint32_t* from = ProbsOf(block, key_tile);
-      std::byte* to = SharedProbs(block, key_tile) + block.thread.index() % kGroupThreads * 16;
+      std::byte* to = SharedProbs(block, key_tile) + index * 16;
 #pragma unroll
       for (int step = 0; step < kKeyPairs; ++step) {
         block.thread.CopyAsync(to + step * (kGroupThreads * 16), from + step * kWarpSize * 4, true);
@@ -245,12 +266,13 @@ struct AttentionKernel {
   static REPRISE_GPU void ForEachTile(const Block<Thread>& block, const Sources& sources,
                                       const TileWork& work) {
     for (std::int32_t stage = 0; stage * kStageKeys < block.queries.seq_len; ++stage) {
+      block.thread.WaitProducts();
       block.thread.template WaitCopies<0>();
       block.thread.Sync();  // arrived for all; and all are done with the stage before
       CopyStage<kReading>(block, sources, stage + 1);
 #pragma unroll 1
       for (int i = 0; i < kStageTiles; ++i) {
-        const std::int32_t key_tile = stage * (kStageTiles) + i;
+        const std::int32_t key_tile = stage * kStageTiles + i;
         if (key_tile < block.tiles && block.first_query < block.queries.seq_len) work(key_tile);
       }
     }
@@ -272,6 +294,7 @@ struct AttentionKernel {
       if (block.work == Work::kRecompute) ReadMaxima(block, key_tile, maxima);
       Scores scores;
       Multiply(block, query, key_tile, scores);
+      block.thread.WaitProducts();  // this one and the tile's before
       const float factor = AddBiasAndMask(block, key_tile, scores);
       if (block.work != Work::kRecompute) {
         FindMaxima(block.thread, factor, scores, running, maxima);
@@ -281,6 +304,7 @@ struct AttentionKernel {
       if (block.work == Work::kComputeAndKeep) Keep(block, key_tile, running, probs);
       AddContext(block, key_tile, probs, running);
     });
+    block.thread.WaitProducts();
     FinishSums(block, running);
   }
 
@@ -289,23 +313,19 @@ struct AttentionKernel {
     const Sources sources = SourcesOf(block);
     CopyStage<true>(block, sources, 0);
     const bool busy = block.first_query < block.queries.seq_len;
-    float maxima[2] = {};
-    if (busy) {
-      ReadMaxima(block, 0, maxima);
-      ReadSums(block, running);
-    }
+    if (busy) ReadSums(block, running);
     // As they are: sums are not summed up here, and must not shrink.
     const float sums[2] = {running.sum[0], running.sum[1]};
     ForEachTile<true>(block, sources, [&](std::int32_t key_tile) {
-      float next[2] = {};
-      if (key_tile + 1 < block.tiles) ReadMaxima(block, key_tile + 1, next);
+      float maxima[2];
+      ReadMaxima(block, key_tile, maxima);
       Probs probs;
       ReadProbs(block, key_tile, probs);
+      block.thread.WaitProducts();
       Rescale(block.thread, maxima, running);
       AddContext(block, key_tile, probs, running);
-#pragma unroll
-      for (int row = 0; row < 2; ++row) maxima[row] = next[row];
     });
+    block.thread.WaitProducts();
 #pragma unroll
     for (int row = 0; row < 2; ++row) running.sum[row] = sums[row];
   }
@@ -382,8 +402,7 @@ struct AttentionKernel {
   static REPRISE_GPU float AddBiasAndMask(const Block<Thread>& block, std::int32_t key_tile,
                                           Scores& scores) {
     const float to_base_2 = block.params.scale * kLog2E;
-    const bool biased = block.role.bias != nullptr;
-    if (biased) {
+    if constexpr (kBiased) {
 #pragma unroll
       for (int column = 0; column < kTile / 8; ++column) {
 #pragma unroll
@@ -403,7 +422,7 @@ struct AttentionKernel {
         }
       }
     }
-    return biased ? 1.0f : to_base_2;
+    return kBiased ? 1.0f : to_base_2;
   }
 
   template <typename Thread>
@@ -584,7 +603,7 @@ struct AttentionKernel {
   template <typename Thread>
   static REPRISE_GPU void ReadMaxima(const Block<Thread>& block, std::int32_t key_tile,
                                      float (&maxima)[2]) {
-    const float* from = MaximaOf(block, key_tile);
+    const float* from = SharedMaxima(block, key_tile);
 #pragma unroll
     for (int row = 0; row < 2; ++row) maxima[row] = from[TileRow(block, row)];
   }
@@ -642,10 +661,16 @@ struct AttentionKernel {
   }
 };
 
-template <int kHeadDim>
+template <int kHeadDim, bool kBiased>
 absl::Status LaunchAttention(const Stream& stream, const AttentionArgs& args) {
-  using Kernel = AttentionKernel<kHeadDim>;
+  using Kernel = AttentionKernel<kHeadDim, kBiased>;
   return Launch<Kernel>(stream, {args.max_blocks, args.heads}, Kernel::kSharedBytes, args);
+}
+
+template <int kHeadDim>
+absl::Status LaunchForBias(const Stream& stream, const AttentionArgs& args) {
+  return args.max_distance > 0 ? LaunchAttention<kHeadDim, true>(stream, args)
+                               : LaunchAttention<kHeadDim, false>(stream, args);
 }
 
 }  // namespace
@@ -653,13 +678,13 @@ absl::Status LaunchAttention(const Stream& stream, const AttentionArgs& args) {
 absl::Status RunAttention(const Stream& stream, const AttentionArgs& args) {
   switch (args.head_dim) {
     case 16:
-      return LaunchAttention<16>(stream, args);
+      return LaunchForBias<16>(stream, args);
     case 32:
-      return LaunchAttention<32>(stream, args);
+      return LaunchForBias<32>(stream, args);
     case 64:
-      return LaunchAttention<64>(stream, args);
+      return LaunchForBias<64>(stream, args);
     case 128:
-      return LaunchAttention<128>(stream, args);
+      return LaunchForBias<128>(stream, args);
     default:
       return absl::UnimplementedError(absl::StrCat("attention with heads of ", args.head_dim,
                                                    " numbers; expected 16, 32, 64 or 128"));

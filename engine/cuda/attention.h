@@ -74,7 +74,7 @@ struct AttentionArgs {
   const std::int32_t* num_blocks = nullptr;  // how many of them there are, at most max_blocks
   std::int64_t max_blocks = 0;
   std::int32_t first_row = 0;     // of the micro-batch in the batch; row 0 of projected and context
-  std::int32_t max_distance = 0;  // of the bias table
+  std::int32_t max_distance = 0;  // of the bias tables; 0: there are none
   ScoreStore store;
 };
 

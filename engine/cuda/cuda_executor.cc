@@ -18,6 +18,7 @@
 #include "engine/cuda/staging.h"
 #include "engine/cuda/status.h"
 #include "engine/cuda/stream.h"
+#include "engine/device_health.h"
 #include "engine/reuse/strategy_cost.h"
 
 namespace reprise::engine::cuda {
@@ -121,7 +122,7 @@ class CudaExecutor : public ExecutorBackend {
   RunShape& Remember(const StagingShape& shape);
   bool MakeSchedules(const RaggedBatch& batch);
   absl::Status EnqueueEncoder(std::int64_t rows, bool measure);
-  absl::Status EnqueueGraph(const StagingShape& shape, RunShape* known);
+  absl::Status EnqueueGraph(const StagingShape& shape, RunShape* known, ExecutionReport* report);
   absl::Status EnqueueHeads(const RaggedBatch& batch, const OutputSet& wanted, Outputs* outputs);
   absl::Status CopyOut(const DeviceBuffer& from, const PinnedBuffer& to, std::int64_t rows,
                        std::int64_t columns, MatrixView<const float>* view);
@@ -317,9 +318,10 @@ absl::Status CudaExecutor::Run(const RaggedBatch& batch, const OutputSet& wanted
   const std::int64_t rows = as_graph ? shape.rows : batch.total_tokens();
   if (measure) REPRISE_RETURN_IF_ERROR(events_.Start(stream_));
   if (as_graph) {
-    REPRISE_RETURN_IF_ERROR(EnqueueGraph(shape, &known));
+    REPRISE_RETURN_IF_ERROR(EnqueueGraph(shape, &known, report));
   } else {
     REPRISE_RETURN_IF_ERROR(EnqueueEncoder(rows, measure));
+    report->direct_runs = 1;
   }
   REPRISE_RETURN_IF_ERROR(EnqueueHeads(batch, wanted, outputs));
   if (measure) REPRISE_RETURN_IF_ERROR(events_.EndOf(stream_, Phase::kPooling));
@@ -343,8 +345,11 @@ absl::Status CudaExecutor::EnqueueEncoder(std::int64_t rows, bool measure) {
 }
 
 // Starts the shape's graph, which is made when it is first wanted.
-absl::Status CudaExecutor::EnqueueGraph(const StagingShape& shape, RunShape* known) {
-  if (!known->graph) {
+absl::Status CudaExecutor::EnqueueGraph(const StagingShape& shape, RunShape* known,
+                                        ExecutionReport* report) {
+  if (known->graph) {
+    report->graph_replays = 1;
+  } else {
     for (Schedule& schedule : schedules_) {
       schedule.micro_batches.front().blocks = static_cast<std::int32_t>(shape.blocks);
     }
@@ -353,9 +358,11 @@ absl::Status CudaExecutor::EnqueueGraph(const StagingShape& shape, RunShape* kno
     if (!graph.ok()) {
       if (DeviceIsLost()) return graph.status();
       known->may_have_graph = false;
+      report->direct_runs = 1;
       return EnqueueEncoder(shape.rows, false);
     }
     known->graph = *std::move(graph);
+    report->graph_captures = 1;
   }
   return known->graph->Launch(stream_);
 }

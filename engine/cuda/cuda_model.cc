@@ -1,6 +1,8 @@
 // The entry to this folder: LoadOnCuda of engine/backend.h.
+#include <string>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "engine/backend.h"
 #include "engine/check.h"
 #include "engine/cuda/cuda_executor.h"
@@ -17,6 +19,12 @@ class CudaModel : public ModelBackend {
       : config_(config), device_(std::move(device)), weights_(std::move(weights)) {}
 
   std::int64_t parameter_bytes() const override { return weights_.bytes; }
+  std::string DescribeDevice() const override {
+    return absl::StrCat(device_.name, ", compute capability ", device_.compute_major, ".",
+                        device_.compute_minor, ", ", device_.multiprocessors, " multiprocessors, ",
+                        device_.l2_bytes >> 20, " MiB L2, ", device_.memory_bytes >> 30,
+                        " GiB memory");
+  }
   absl::StatusOr<std::unique_ptr<ExecutorBackend>> NewExecutor(
       const ExecutorOptions& options) const override {
     return CreateExecutor(device_, config_, weights_, options);

@@ -117,7 +117,9 @@ struct GpuThread {
   }
 
   static constexpr bool kWarpgroupProducts = cuda::kWarpgroupProducts;
-  // Around the products of a warpgroup: their operands in registers may not be touched between.
+  // Around the products of a warpgroup, which run on their own until they are waited for: the
+  // registers and the shared memory of their operands may not be written meanwhile, and results may
+  // not be read.
   REPRISE_GPU void BeginProducts() const {
 #ifdef __CUDA_ARCH_FEAT_SM90_ALL
     asm volatile("wgmma.fence.sync.aligned;" ::: "memory");
@@ -126,6 +128,10 @@ struct GpuThread {
   REPRISE_GPU void EndProducts() const {
 #ifdef __CUDA_ARCH_FEAT_SM90_ALL
     asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory");
+#endif
+  }
+  REPRISE_GPU void WaitProducts() const {
+#ifdef __CUDA_ARCH_FEAT_SM90_ALL
     asm volatile("wgmma.wait_group.sync.aligned 0;" ::: "memory");
 #endif
   }

@@ -10,14 +10,9 @@
 
 namespace reprise::engine::cuda {
 
-memory::MemoryAccount& DeviceAccount() {
-  static memory::MemoryAccount account;
-  return account;
-}
-
 void ReleaseDeviceMemory::operator()(std::byte* data) const {
   static_cast<void>(cudaFree(data));
-  DeviceAccount().Add(purpose, -bytes);
+  memory::MemoryAccount::Devices().Add(purpose, -bytes);
 }
 
 void ReleasePinnedMemory::operator()(std::byte* data) const {
@@ -31,7 +26,7 @@ absl::StatusOr<DeviceBuffer> DeviceBuffer::Reserve(memory::Purpose purpose, std:
                                          std::string(Name(purpose)));
   void* data = nullptr;
   REPRISE_CUDA_RETURN_IF_ERROR(cudaMalloc(&data, static_cast<std::size_t>(bytes)), doing.c_str());
-  DeviceAccount().Add(purpose, bytes);
+  memory::MemoryAccount::Devices().Add(purpose, bytes);
   return DeviceBuffer(static_cast<std::byte*>(data), bytes, {purpose, bytes});
 }
 

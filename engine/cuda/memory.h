@@ -42,7 +42,7 @@ struct ReleasePinnedMemory {
   void operator()(std::byte* data) const;
 };
 
-// Device memory of the calling thread's device, entered in DeviceAccount().
+// Device memory of the calling thread's device, entered in MemoryAccount::Devices().
 class DeviceBuffer : public OwnedBlock<ReleaseDeviceMemory> {
  public:
   // ResourceExhausted when the device has no memory left. `bytes` >= 0; 0 gives an empty buffer.
@@ -67,8 +67,5 @@ class PinnedBuffer : public OwnedBlock<ReleasePinnedMemory> {
  private:
   using OwnedBlock::OwnedBlock;
 };
-
-// What the process's buffers take on its devices, all together. Thread-safe.
-memory::MemoryAccount& DeviceAccount();
 
 }  // namespace reprise::engine::cuda

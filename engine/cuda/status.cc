@@ -1,13 +1,12 @@
 #include "engine/cuda/status.h"
 
-#include <atomic>
+#include <string>
 
 #include "absl/strings/str_cat.h"
+#include "engine/device_health.h"
 
 namespace reprise::engine::cuda {
 namespace {
-
-std::atomic<bool> device_is_lost{false};
 
 bool EndsContext(cudaError_t error) {
   switch (error) {
@@ -66,14 +65,13 @@ const char* AdviceFor(cudaError_t error) {
 
 absl::Status ToStatus(cudaError_t error, const char* doing) {
   if (error == cudaSuccess) return absl::OkStatus();
-  if (EndsContext(error)) device_is_lost.store(true, std::memory_order_relaxed);
   // CUDA remembers an error that it has returned, and starting a kernel would find it once more.
   static_cast<void>(cudaGetLastError());
-  return absl::Status(CodeOf(error),
-                      absl::StrCat("CUDA error ", cudaGetErrorName(error), " (",
-                                   cudaGetErrorString(error), ") while ", doing, AdviceFor(error)));
+  const std::string message =
+      absl::StrCat("CUDA error ", cudaGetErrorName(error), " (", cudaGetErrorString(error),
+                   ") while ", doing, AdviceFor(error));
+  if (EndsContext(error)) ReportDeviceLost(message);
+  return absl::Status(CodeOf(error), message);
 }
-
-bool DeviceIsLost() { return device_is_lost.load(std::memory_order_relaxed); }
 
 }  // namespace reprise::engine::cuda

@@ -1,4 +1,4 @@
-// CUDA's error codes as absl::Status, and the latch for errors that end a context.
+// CUDA's error codes as absl::Status.
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -10,12 +10,9 @@ namespace reprise::engine::cuda {
 
 // OK for cudaSuccess. ResourceExhausted when memory ran out, FailedPrecondition when there is no
 // driver or no device, Internal else, each with CUDA's name of the error, `doing` (for example
-// "allocating 12 bytes") and what to do. An error after which the context is lost is latched.
+// "allocating 12 bytes") and what to do. An error after which the context is lost is reported to
+// engine/device_health.h.
 absl::Status ToStatus(cudaError_t error, const char* doing);
-
-// Whether a kernel or copy has failed in a way that no later call can succeed after: from then on
-// every executor refuses, and the process has to be started anew.
-bool DeviceIsLost();
 
 }  // namespace reprise::engine::cuda
 

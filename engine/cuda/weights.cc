@@ -52,7 +52,7 @@ class Uploader {
           absl::StrCat("hidden_size is ", config_.hidden_size, "; on a GPU expected a multiple of ",
                        kColumnStep, " up to ", kMaxHiddenSize, ", or --device cpu"));
     }
-    const std::int64_t before = DeviceAccount().bytes(memory::Purpose::kWeights);
+    const std::int64_t before = memory::MemoryAccount::Devices().bytes(memory::Purpose::kWeights);
     const std::int64_t hidden = config_.hidden_size;
     Weights weights;
     weights.padded_head_dim = padded_;
@@ -80,7 +80,7 @@ class Uploader {
       REPRISE_ASSIGN_OR_RETURN(weights.classifier,
                                UploadSmallDense(names::kClassifier, parts.num_labels));
     }
-    weights.bytes = DeviceAccount().bytes(memory::Purpose::kWeights) - before;
+    weights.bytes = memory::MemoryAccount::Devices().bytes(memory::Purpose::kWeights) - before;
     return weights;
   }
 

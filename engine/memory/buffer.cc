@@ -11,6 +11,11 @@ namespace {
 constexpr std::int64_t kHugePage = 2 << 20;
 }
 
+MemoryAccount& MemoryAccount::Devices() {
+  static MemoryAccount account;
+  return account;
+}
+
 MemoryAccount& MemoryAccount::Process() {
   static MemoryAccount account;
   return account;

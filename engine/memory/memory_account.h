@@ -28,7 +28,8 @@ constexpr std::string_view Name(Purpose purpose) {
 // Process-wide totals of live engine buffers. Thread-safe.
 class MemoryAccount {
  public:
-  static MemoryAccount& Process();
+  static MemoryAccount& Process();  // in the host's memory
+  static MemoryAccount& Devices();  // in the memory of GPUs, all together
 
   void Add(Purpose purpose, std::int64_t bytes) {
     bytes_[static_cast<int>(purpose)].fetch_add(bytes, std::memory_order_relaxed);

@@ -41,9 +41,10 @@ struct BenchOptions {
 };
 
 // What was measured, beside the machine that it was measured on.
-absl::Status WriteJson(const std::string& path, const Machine& machine, double others_share,
-                       const nlohmann::ordered_json& measured) {
+absl::Status WriteJson(const std::string& path, const Machine& machine, const std::string& device,
+                       double others_share, const nlohmann::ordered_json& measured) {
   nlohmann::ordered_json document = {{"machine", ToJson(machine)}};
+  document["machine"]["device"] = device;
   document["machine"]["others_cpu_share"] = others_share;
   document["peak_rss_bytes"] = PeakResidentBytes();
   document.update(measured);
@@ -117,7 +118,20 @@ absl::Status Calibrate(const std::vector<BenchModel>& models, const BenchOptions
   return absl::OkStatus();
 }
 
+// What times the kernels of a CPU alone.
+absl::Status CheckDevice(const BenchOptions& options) {
+  if (options.models.device.kind == engine::DeviceId::Kind::kCpu) return absl::OkStatus();
+  const bool cpu_only =
+      options.ops || !options.calibrate_file.empty() || !options.calibration_file.empty();
+  if (!cpu_only) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("--ops, --calibrate and --calibration are about the processor's kernels; leave "
+                   "out --device ",
+                   engine::ToString(options.models.device)));
+}
+
 absl::Status Measure(const BenchOptions& options) {
+  REPRISE_RETURN_IF_ERROR(CheckDevice(options));
   if (options.cpu_isa.has_value()) {
     REPRISE_RETURN_IF_ERROR(engine::device::LimitCpuIsa(*options.cpu_isa));
   }
@@ -134,6 +148,9 @@ absl::Status Measure(const BenchOptions& options) {
       const std::vector<BenchModel> models,
       LoadBenchModels(options.models, [&](int done, int total) { loading.Show(done, total); }));
   loading.Clear();
+  if (options.models.device.kind != engine::DeviceId::Kind::kCpu) {
+    std::printf("%s\n", models.front().model->DescribeDevice().c_str());
+  }
 
   if (!options.calibrate_file.empty()) return Calibrate(models, options);
   if (!options.outputs_file.empty()) {
@@ -146,7 +163,8 @@ absl::Status Measure(const BenchOptions& options) {
   const double others_share = load.OthersShare();
   WarnOfOthers(others_share);
   if (options.json_file.empty()) return absl::OkStatus();
-  return WriteJson(options.json_file, machine, others_share, measured);
+  return WriteJson(options.json_file, machine, models.front().model->DescribeDevice(), others_share,
+                   measured);
 }
 
 ExitStatus RunBench(const BenchOptions& options) {
@@ -220,6 +238,10 @@ void AddTimingFlags(CLI::App& command, BenchTimingOptions* options) {
       ->excludes("--batch-size")
       ->excludes("--seq-len")
       ->excludes("--lengths");
+  config::AddParsedOption(command, "--output", &options->outputs, ParseOutput, "NAME",
+                          "last_hidden_state",
+                          "What each run gives back: last_hidden_state, sentence_embedding, "
+                          "pooler_output or logits; a GPU has to copy it to the host");
   config::AddParsedList(command, "--strategy", &options->strategies, repository::ParseStrategy,
                         "auto|stored|recompute|fused,...", "auto",
                         "How reuse heads get their scores, one row for each");

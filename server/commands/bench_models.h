@@ -19,7 +19,7 @@ struct BenchModelOptions {
   // Names of PlanByName, or "own": the plan that the checkpoint or config brings. Empty: "own" for
   // a reuse model, "exact" for any other.
   std::vector<std::string> plans;
-  engine::DeviceId device;
+  engine::DeviceId device = {};
   std::vector<engine::Precision> precisions = {engine::Precision::kAuto};
   std::string save_weights;  // directory to write the random model to; empty: none
 };

@@ -28,11 +28,11 @@ struct Contender {
   const engine::Executor& first() const { return *executors.front(); }
 
   // Until the last executor is done.
-  absl::Status Run(const engine::RaggedBatch& batch, bool record) {
+  absl::Status Run(const engine::RaggedBatch& batch, const engine::OutputSet& wanted, bool record) {
     std::vector<absl::Status> statuses(executors.size());
     const auto run = [&](std::size_t i) {
       engine::Outputs outputs;
-      statuses[i] = executors[i]->Run(batch, {.last_hidden_state = true}, &outputs);
+      statuses[i] = executors[i]->Run(batch, wanted, &outputs);
     };
     const steady_clock::time_point begin = steady_clock::now();
     std::vector<std::thread> others;
@@ -175,6 +175,16 @@ absl::StatusOr<std::vector<TokenBatch>> MakeBatches(const BenchTimingOptions& op
   return batches;
 }
 
+absl::StatusOr<engine::OutputSet> ParseOutput(std::string_view name) {
+  if (name == "last_hidden_state") return engine::OutputSet{.last_hidden_state = true};
+  if (name == "sentence_embedding") return engine::OutputSet{.sentence_embedding = true};
+  if (name == "pooler_output") return engine::OutputSet{.pooler_output = true};
+  if (name == "logits") return engine::OutputSet{.logits = true};
+  return absl::InvalidArgumentError(
+      absl::StrCat("output is '", std::string(name),
+                   "'; expected last_hidden_state, sentence_embedding, pooler_output, logits"));
+}
+
 absl::StatusOr<std::vector<BenchRow>> TimeModels(
     const std::vector<BenchModel>& models, const BenchTimingOptions& options,
     const std::function<void(int done, int total)>& progress) {
@@ -195,7 +205,8 @@ absl::StatusOr<std::vector<BenchRow>> TimeModels(
         // The threads of the one before spin on for a moment; woken then, these would share its
         // core.
         std::this_thread::sleep_for(std::chrono::milliseconds(1));
-        REPRISE_RETURN_IF_ERROR(contender.Run(batch.view(), round >= options.warmup));
+        REPRISE_RETURN_IF_ERROR(
+            contender.Run(batch.view(), options.outputs, round >= options.warmup));
       }
       progress(++done, total);
     }

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -21,6 +22,7 @@ struct BenchTimingOptions {
   // One batch in place of those: sequences of these lengths, or the ids of this file.
   std::vector<std::int64_t> lengths;
   std::string input_ids_file;
+  engine::OutputSet outputs = {.last_hidden_state = true};
   std::vector<engine::ReuseStrategy> strategies = {engine::ReuseStrategy::kAuto};
   engine::ScoreFormat score_format = engine::ScoreFormat::kAuto;
   std::int64_t score_cache_bytes = engine::ExecutorOptions().score_cache_bytes;
@@ -55,6 +57,10 @@ struct BenchRow {
   std::int64_t parameter_bytes = 0;
   engine::ExecutionReport report;  // of the last repetition
 };
+
+// "last_hidden_state", "sentence_embedding", "pooler_output" or "logits". InvalidArgument for
+// anything else.
+absl::StatusOr<engine::OutputSet> ParseOutput(std::string_view name);
 
 // The batches that the options name, in order; ids are random but for those of a file. NotFound or
 // InvalidArgument for a file that has none.

@@ -13,6 +13,7 @@
 #include "CLI/CLI.hpp"
 #include "engine/check.h"
 #include "engine/device/cpu/isa.h"
+#include "engine/device_health.h"
 #include "engine/layers/head_calibration_json.h"
 #include "server/commands/exit_status.h"
 #include "server/commands/stop_signals.h"
@@ -171,11 +172,12 @@ absl::StatusOr<std::unique_ptr<Server>> OpenPorts(const ServerOptions& options,
         server->metrics_server,
         metrics::MetricsServer::Start(options.metrics, server->registry, server->statistics));
   }
-  const Backend backend = {.core = *server->core,
-                           .observer = *server->observer,
-                           .statistics = server->statistics,
-                           .log = server->log_control,
-                           .alive = [core = server->core.get()] { return core->Alive(); }};
+  const Backend backend = {
+      .core = *server->core,
+      .observer = *server->observer,
+      .statistics = server->statistics,
+      .log = server->log_control,
+      .alive = [core = server->core.get()] { return core->Alive() && !engine::DeviceIsLost(); }};
   REPRISE_ASSIGN_OR_RETURN(
       server->grpc_server,
       grpc::GrpcServer::Start(config::GrpcOptions(options), backend, server->security->guards()));
@@ -203,6 +205,21 @@ std::optional<int> WaitWhileLoading(Server& server, StopSignals& signals, absl::
   }
 }
 
+// The signal to stop, or nothing when a device is lost and the options say to stop then.
+std::optional<int> WaitWhileServing(const ServerOptions& options, StopSignals& signals) {
+  constexpr std::chrono::milliseconds kLook{500};  // how late a loss may be noticed
+  bool told = false;
+  while (true) {
+    const int signal = signals.Wait(SteadyClock::now() + kLook);
+    if (signal != 0) return signal;
+    const std::optional<std::string> lost = engine::WhyDeviceWasLost();
+    if (!lost.has_value()) continue;
+    if (!told) LogError("device lost", {{"reason", *lost}});
+    told = true;
+    if (options.exit_on_device_loss) return std::nullopt;
+  }
+}
+
 // One step of stopping, for both protocols.
 template <typename Step>
 void ForEachProtocol(Server& server, Step step) {
@@ -211,8 +228,9 @@ void ForEachProtocol(Server& server, Step step) {
 }
 
 // Serves on while health says no, then lets what is under way finish. Whether all of it did.
-bool Drain(Server& server, const config::ShutdownOptions& options, int signal, bool lame_duck) {
-  LogInfo("stopping", {{"signal", signal == SIGINT ? "SIGINT" : "SIGTERM"}});
+bool Drain(Server& server, const config::ShutdownOptions& options, const char* why,
+           bool lame_duck) {
+  LogInfo("stopping", {{"signal", why}});
   server.core->StopLoading();
   // The doors first: no answer says "not ready" and yet keeps its connection.
   ForEachProtocol(server, [](auto& protocol) { protocol.BeginDrain(); });
@@ -253,11 +271,16 @@ ExitStatus ServeUntilStopped(Server& server, const ServerOptions& options, StopS
       server.core->Shutdown();
       return kExitFailed;
     }
-    signal = signals.Wait(SteadyClock::time_point::max());
+    signal = WaitWhileServing(options, signals);
+    if (!signal.has_value()) {
+      Drain(server, options.shutdown, "device lost", /*lame_duck=*/false);
+      return kExitFailed;
+    }
   }
   signals.NextOneEndsTheProcess();
   const bool lame_duck = !was_loading && *signal != SIGINT;
-  return Drain(server, options.shutdown, *signal, lame_duck) ? kExitOk : kExitFailed;
+  const char* name = *signal == SIGINT ? "SIGINT" : "SIGTERM";
+  return Drain(server, options.shutdown, name, lame_duck) ? kExitOk : kExitFailed;
 }
 
 // Logs why the server cannot start.

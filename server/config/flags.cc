@@ -243,6 +243,9 @@ void AddProcessFlags(CLI::App& app, ServerOptions* options) {
   AddParsedOption(app, "--cpu-isa", &options->cpu_isa, engine::device::ParseCpuIsa,
                   "sse4|avx2|avx512|avx512_bf16|amx", "the best there is",
                   "Newest instruction set to use");
+  app.add_flag("--exit-on-device-loss", options->exit_on_device_loss,
+               "End with status 1 when a GPU fails for good; without it the server goes on and "
+               "health says not ready and not alive");
   app.add_option(
          "--calibration", options->calibration_file,
          "Choose strategies by the times in this file of 'reprise bench --calibrate' instead "

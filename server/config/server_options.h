@@ -44,6 +44,7 @@ struct ServerOptions {
   trace::TraceOptions trace;
   ShutdownOptions shutdown;
   std::optional<engine::device::CpuIsa> cpu_isa;  // nothing: the best there is
+  bool exit_on_device_loss = false;               // else it goes on, not ready and not alive
   std::string calibration_file;  // head times for strategy auto; empty: measured at load
   LogLevel log_level = LogLevel::kInfo;
 };

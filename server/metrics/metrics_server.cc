@@ -14,6 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "engine/check.h"
 #include "prometheus/exposer.h"
+#include "server/metrics/engine_memory_metrics.h"
 #include "server/metrics/host_metrics.h"
 #include "server/metrics/process_metrics.h"
 #include "server/metrics/triton_metrics.h"
@@ -53,7 +54,8 @@ absl::StatusOr<std::unique_ptr<MetricsServer>> MetricsServer::Start(
     return std::unique_ptr<MetricsServer>(
         new MetricsServer(std::move(exposer), options.host, ports.front(),
                           {registry.collectable(), std::make_shared<TritonMetrics>(statistics),
-                           std::make_shared<HostMetrics>(), std::make_shared<ProcessMetrics>()}));
+                           std::make_shared<HostMetrics>(), std::make_shared<ProcessMetrics>(),
+                           std::make_shared<EngineMemoryMetrics>()}));
   } catch (const std::exception& error) {
     return absl::UnavailableError(absl::StrCat(
         "cannot listen for metrics on ", address,

@@ -106,17 +106,14 @@ ModelSeries::ModelSeries(MetricsRegistry& registry, std::string model, std::stri
       multiply_adds_avoided_(series_.Counter(catalogue::kMultiplyAddsTotal, With("avoided"))),
       attention_flops_computed_(series_.Counter(catalogue::kAttentionFlopsTotal, With("computed"))),
       attention_flops_avoided_(series_.Counter(catalogue::kAttentionFlopsTotal, With("avoided"))),
-      busy_seconds_(series_.Counter(catalogue::kExecutorBusySecondsTotal, With("cpu"))),
+      batch_start_(Counters<3>(catalogue::kBatchStartTotal)),
       golden_mismatches_(series_.Counter(catalogue::kGoldenMismatchTotal, {model_, version_})),
       score_buffer_live_(series_.Gauge(catalogue::kScoreBufferBytes, With("live"))),
       score_buffer_peak_(series_.Gauge(catalogue::kScoreBufferBytes, With("peak"))),
       score_buffer_capacity_(series_.Gauge(catalogue::kScoreBufferBytes, With("capacity"))),
       saved_parameters_(series_.Gauge(catalogue::kMemorySavedBytes, With("parameters"))),
       saved_activations_(series_.Gauge(catalogue::kMemorySavedBytes, With("activations"))),
-      saved_scores_(series_.Gauge(catalogue::kMemorySavedBytes, With("scores"))),
-      arena_used_(series_.Gauge(catalogue::kArenaBytes, {model_, version_, "cpu", "used"})),
-      arena_capacity_(
-          series_.Gauge(catalogue::kArenaBytes, {model_, version_, "cpu", "capacity"})) {
+      saved_scores_(series_.Gauge(catalogue::kMemorySavedBytes, With("scores"))) {
   const std::span<const std::string_view> phases =
       catalogue::kPhaseDurationSeconds.labels.back().values;
   REPRISE_CHECK(phases.size() == kNumPhases);
@@ -147,8 +144,20 @@ void ModelSeries::Batch(const BatchOutcome& outcome) {
   phase_duration_[kForm]->Observe(Seconds(outcome.form));
   phase_duration_[kCompute]->Observe(Seconds(outcome.compute));
   predicted_wait_.Set(Seconds(outcome.predicted_wait));
-  busy_seconds_.Increment(Seconds(outcome.compute));
+  OnDevice().busy_seconds->Increment(Seconds(outcome.compute));
   if (outcome.report != nullptr) Report(*outcome.report);
+}
+
+ModelSeries::DeviceSeries ModelSeries::OnDevice() {
+  const MutexLock lock(mutex_);
+  if (on_device_.busy_seconds == nullptr) AddDeviceSeries("cpu");
+  return on_device_;
+}
+
+void ModelSeries::AddDeviceSeries(const std::string& device) {
+  on_device_ = {&series_.Counter(catalogue::kExecutorBusySecondsTotal, With(device)),
+                &series_.Gauge(catalogue::kArenaBytes, {model_, version_, device, "used"}),
+                &series_.Gauge(catalogue::kArenaBytes, {model_, version_, device, "capacity"})};
 }
 
 void ModelSeries::Report(const engine::ExecutionReport& report) {
@@ -169,11 +178,16 @@ void ModelSeries::Report(const engine::ExecutionReport& report) {
   }
   score_buffer_live_.Set(static_cast<double>(report.score_cache_live_bytes));
   score_buffer_capacity_.Set(static_cast<double>(report.score_cache_capacity_bytes));
-  arena_capacity_.Set(static_cast<double>(report.arena_bytes));
+  const std::int64_t starts[] = {report.graph_replays, report.graph_captures, report.direct_runs};
+  for (std::size_t i = 0; i < batch_start_.size(); ++i) {
+    batch_start_[i]->Increment(static_cast<double>(starts[i]));
+  }
+  const DeviceSeries on_device = OnDevice();
+  on_device.arena_capacity->Set(static_cast<double>(report.arena_bytes));
 
   const MutexLock lock(mutex_);  // several executors report; the rest below keeps the highest
   RaiseTo(score_buffer_peak_, report.score_cache_peak_bytes);
-  RaiseTo(arena_used_, report.arena_peak_bytes);
+  RaiseTo(*on_device.arena_used, report.arena_peak_bytes);
   RaiseTo(saved_activations_, static_cast<std::int64_t>(activation_bytes_saved_per_token_ *
                                                         static_cast<double>(report.tokens)));
   saved_scores_.Set(-score_buffer_peak_.Value());
@@ -262,6 +276,7 @@ void ModelSeries::Ready(const ModelDescription& description, std::chrono::nanose
   saved_parameters_.Set(static_cast<double>(SavedBy(model, 0).parameters));
 
   const MutexLock lock(mutex_);
+  AddDeviceSeries(description.device);
   // A version that was loaded anew may have another plan.
   if (info_ != nullptr) series_.Remove(catalogue::kModelInfo, info_);
   info_ = &series_.Gauge(catalogue::kModelInfo, {model_, version_, model.plan().name(),

@@ -78,7 +78,7 @@ class ModelSeries {
   prometheus::Counter& multiply_adds_avoided_;
   prometheus::Counter& attention_flops_computed_;
   prometheus::Counter& attention_flops_avoided_;
-  prometheus::Counter& busy_seconds_;
+  std::array<prometheus::Counter*, 3> batch_start_;  // replayed, captured, direct
   prometheus::Counter& golden_mismatches_;
   prometheus::Gauge& score_buffer_live_;
   prometheus::Gauge& score_buffer_peak_;
@@ -86,15 +86,23 @@ class ModelSeries {
   prometheus::Gauge& saved_parameters_;
   prometheus::Gauge& saved_activations_;
   prometheus::Gauge& saved_scores_;
-  prometheus::Gauge& arena_used_;
-  prometheus::Gauge& arena_capacity_;
 
   struct LayerScores {
     prometheus::Counter* computed;
     prometheus::Counter* reused;
     prometheus::Counter* recomputed;
   };
+  // What carries the name of the device; made when the first version is ready.
+  struct DeviceSeries {
+    prometheus::Counter* busy_seconds = nullptr;
+    prometheus::Gauge* arena_used = nullptr;
+    prometheus::Gauge* arena_capacity = nullptr;
+  };
+  DeviceSeries OnDevice() ABSL_LOCKS_EXCLUDED(mutex_);
+  void AddDeviceSeries(const std::string& device) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
   Mutex mutex_;
+  DeviceSeries on_device_ ABSL_GUARDED_BY(mutex_);
   std::vector<LayerScores> layers_ ABSL_GUARDED_BY(mutex_);
   double activation_bytes_saved_per_token_ ABSL_GUARDED_BY(mutex_) = 0;
   prometheus::Gauge* ready_ ABSL_GUARDED_BY(mutex_) = nullptr;  // null after a deliberate unload

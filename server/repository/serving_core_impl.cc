@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "engine/check.h"
+#include "engine/device_health.h"
 #include "server/repository/control_parameters.h"
 #include "server/repository/golden_gate.h"
 #include "server/request/guarded.h"
@@ -266,7 +267,7 @@ void ServingCoreImpl::Infer(std::unique_ptr<InferenceRequest> request) {
 
 bool ServingCoreImpl::Ready() const {
   MutexLock lock(mutex_);
-  return !lame_duck_ && !shut_down_ && never_ready_.empty();
+  return !lame_duck_ && !shut_down_ && never_ready_.empty() && !engine::DeviceIsLost();
 }
 
 absl::StatusOr<bool> ServingCoreImpl::ModelReady(const std::string& name,

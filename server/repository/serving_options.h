@@ -24,7 +24,7 @@ struct VersionChoice {
 
 struct ModelServingOptions {
   // What the model runs on.
-  engine::DeviceId device;
+  engine::DeviceId device = {};
   // Arithmetic of the matrix products. auto: bf16 on a GPU and where the CPU multiplies bf16 in
   // hardware.
   engine::Precision precision = engine::Precision::kAuto;

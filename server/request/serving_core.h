@@ -89,7 +89,8 @@ class ServingCore {
   virtual void Infer(std::unique_ptr<InferenceRequest> request) = 0;
 
   virtual bool Ready()
-      const = 0;  // every model configured at start was ready once, and the server does not drain
+      const = 0;  // every model configured at start was ready once, the server does not drain, and
+                  // no device is lost
   // False for a known model that is not ready; NotFound for an unknown one.
   virtual absl::StatusOr<bool> ModelReady(const std::string& name,
                                           const std::string& version) const = 0;

@@ -9,6 +9,7 @@
 #include "engine/cuda/memory.h"
 #include "engine/cuda/shared_library.h"
 #include "engine/cuda/status.h"
+#include "engine/device_health.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/engine/cuda/device_array.h"
@@ -40,18 +41,18 @@ TEST(CudaDeviceTest, AGpuIsDescribedAndOthersAreRefused) {
 
 TEST(CudaDeviceTest, MemoryIsClearedAndAccountedFor) {
   REPRISE_SKIP_WITHOUT_GPU();
-  const std::int64_t before = DeviceAccount().bytes(memory::Purpose::kScratch);
+  const std::int64_t before = memory::MemoryAccount::Devices().bytes(memory::Purpose::kScratch);
   {
     const absl::StatusOr<DeviceBuffer> buffer =
         DeviceBuffer::Allocate(memory::Purpose::kScratch, 64);
     ASSERT_OK(buffer);
-    EXPECT_EQ(DeviceAccount().bytes(memory::Purpose::kScratch), before + 64);
+    EXPECT_EQ(memory::MemoryAccount::Devices().bytes(memory::Purpose::kScratch), before + 64);
     float values[16] = {1};
     ASSERT_EQ(cudaMemcpy(values, buffer->data(), sizeof(values), cudaMemcpyDeviceToHost),
               cudaSuccess);
     EXPECT_THAT(values, ::testing::Each(0.0f));
   }
-  EXPECT_EQ(DeviceAccount().bytes(memory::Purpose::kScratch), before);
+  EXPECT_EQ(memory::MemoryAccount::Devices().bytes(memory::Purpose::kScratch), before);
   EXPECT_THAT(DeviceBuffer::Allocate(memory::Purpose::kScratch, std::int64_t{1} << 46),
               StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("scratch")));
 }
@@ -74,7 +75,7 @@ TEST(CudaStatusTest, ALostDeviceIsRemembered) {
       {
         const absl::Status lost = ToStatus(cudaErrorIllegalAddress, "running");
         const bool says_what_to_do = lost.message().find("start it anew") != lost.message().npos;
-        std::_Exit(says_what_to_do && DeviceIsLost() ? 0 : 1);
+        std::_Exit(says_what_to_do && WhyDeviceWasLost() == lost.message() ? 0 : 1);
       },
       ::testing::ExitedWithCode(0), "");
 }

@@ -122,6 +122,7 @@ class EmulatedThread {
 
   // As GPUs without wgmma.
   static constexpr bool kWarpgroupProducts = false;
+  void WaitProducts() const {}
 
   void CopyAsync(std::byte* to, const void* from, bool valid) const;
   void CommitCopies() const;

@@ -250,7 +250,7 @@ TEST(LoadServable, NeedsRoomForTheWeights) {
   const auto in = [&](MemoryBudget& budget) {
     return LoadServable("m", {1, checkpoint.path()}, {}, {}, budget).status();
   };
-  const std::int64_t needed = *WeightBytes(checkpoint.path(), engine::Precision::kAuto);
+  const std::int64_t needed = *WeightBytes(checkpoint.path(), engine::Precision::kAuto, {});
   MemoryBudget enough(needed, [] { return 0; });
   EXPECT_OK(in(enough));
   EXPECT_OK(in(enough));  // the first load has given its share back
@@ -261,8 +261,10 @@ TEST(LoadServable, NeedsRoomForTheWeights) {
 
 TEST(LoadServable, WeightsTakeFourOrTwoBytesEach) {
   const Checkpoint checkpoint(SmallConfig(0));
-  const std::int64_t fp32 = *WeightBytes(checkpoint.path(), engine::Precision::kF32);
-  EXPECT_EQ(fp32, 2 * *WeightBytes(checkpoint.path(), engine::Precision::kBF16));
+  const std::int64_t fp32 = *WeightBytes(checkpoint.path(), engine::Precision::kF32, {});
+  EXPECT_EQ(fp32, 2 * *WeightBytes(checkpoint.path(), engine::Precision::kBF16, {}));
+  const engine::DeviceId gpu = {engine::DeviceId::Kind::kCuda, 0};
+  EXPECT_EQ(0, *WeightBytes(checkpoint.path(), engine::Precision::kBF16, gpu));
   ModelServingOptions options;
   options.precision = engine::Precision::kF32;
   const auto parts = LoadUnchecked("m", {1, checkpoint.path()}, options);
