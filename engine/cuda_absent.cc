@@ -6,7 +6,7 @@ namespace reprise::engine {
 absl::StatusOr<std::unique_ptr<const ModelBackend>> LoadOnCuda(const BackendRequest&) {
   return absl::UnimplementedError(
       "this program was built without CUDA; use --device cpu, or build with -DREPRISE_CUDA=ON "
-      "(docs/cuda.md)");
+      "(docs/gpu.md)");
 }
 
 }  // namespace reprise::engine

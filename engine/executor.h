@@ -16,7 +16,8 @@ DType ResolveScoreFormat(ScoreFormat format, Precision resolved);
 
 // Owns what running takes beside the weights: threads or a stream, an arena, a score cache. Not
 // thread-safe: one Run at a time. Nothing is allocated by Run once the constructor has returned.
-// The values of a sequence do not depend on the other sequences of its batch, bit for bit.
+// The values of a sequence do not depend on the other sequences of its batch, bit for bit, unless
+// batch_invariant is false.
 class Executor {
  public:
   // InvalidArgument for options out of range; ResourceExhausted when memory cannot be had.

@@ -33,6 +33,10 @@ struct ExecutorOptions {
   std::int64_t score_cache_bytes = 256 << 20;
   ReuseStrategy strategy = ReuseStrategy::kAuto;
   ScoreFormat score_format = ScoreFormat::kAuto;
+  // Whether a sequence's numbers are the same bits alone and in any batch. false: a GPU may also
+  // take matrix products that are faster for few rows and sum in another order for more; a CPU
+  // always is.
+  bool batch_invariant = true;
   bool pin_threads = false;  // bind the helper threads to cores, from first_core on
   int first_core = 0;        // where several executors run at once, each needs cores of its own
 };

@@ -69,8 +69,9 @@ absl::Status Encoder::Tune(const Stream& stream) {
     for (const auto& [known, gemm] : gemms_) {
       if (known == shape) return absl::OkStatus();
     }
-    REPRISE_ASSIGN_OR_RETURN(std::shared_ptr<const Gemm> gemm,
-                             Gemm::Tune(stream, dense, limits_.max_tokens));
+    REPRISE_ASSIGN_OR_RETURN(
+        std::shared_ptr<const Gemm> gemm,
+        Gemm::Tune(stream, dense, limits_.max_tokens, limits_.batch_invariant));
     workspace = std::max(workspace, gemm->workspace_bytes());
     gemms_.emplace_back(shape, std::move(gemm));
     return absl::OkStatus();

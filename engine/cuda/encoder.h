@@ -27,6 +27,7 @@ struct EncoderLimits {
   std::int64_t max_prob_tiles = 0;  // of a micro-batch
   std::int64_t max_max_tiles = 0;   // of a micro-batch, see ScoreStore::maxima
   bool keeps_projections = false;   // whether some sequence recomputes or runs fused
+  bool batch_invariant = true;      // see ExecutorOptions
 };
 
 // A batch in device memory, as the kernels take it.

@@ -15,16 +15,16 @@ namespace reprise::engine::cuda {
 // thread-safe.
 //
 // cuBLASLt offers several algorithms and which is fastest depends on the number of rows. They are
-// tried when this is created, for some numbers of rows, and only such are taken as give the same
-// bits for the same row: a row's numbers then depend on neither its neighbours nor their number.
-// Algorithms that split the inner dimension are not considered.
+// tried when this is created, for some numbers of rows. Where they must be invariant, only such are
+// taken as give the same bits for the same row: a row's numbers then depend on neither its
+// neighbours nor their number, and algorithms that split the inner dimension are not considered.
 class Gemm {
  public:
   // Tries on `example`, whose shape it is. FailedPrecondition without cuBLASLt, Internal when the
   // device can run no algorithm, ResourceExhausted without memory to try in. Takes 0.1 s or so.
   static absl::StatusOr<std::shared_ptr<const Gemm>> Tune(const Stream& stream,
                                                           const Dense& example,
-                                                          std::int64_t max_rows);
+                                                          std::int64_t max_rows, bool invariant);
   virtual ~Gemm() = default;
 
   // x [rows, in_features], y [rows, out_features]; 1 <= rows <= max_rows. `workspace` has

@@ -263,6 +263,11 @@ void AddTimingFlags(CLI::App& command, BenchTimingOptions* options) {
   command.add_option("--threads", options->threads, "Threads of each executor")
       ->capture_default_str()
       ->check(CLI::Range(1, 1024));
+  command
+      .add_option("--batch-invariant", options->batch_invariant,
+                  "Same bits alone and in any batch; without, a GPU is faster for small batches")
+      ->type_name("true|false")
+      ->default_str("true");
   command.add_flag("--pin-threads", options->pin_threads, "Bind the helper threads to cores");
   command.add_option("--repetitions", options->repetitions, "Timed runs of each row")
       ->capture_default_str()

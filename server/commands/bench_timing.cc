@@ -73,6 +73,7 @@ absl::StatusOr<Contender> MakeContender(const BenchModel& model, engine::ReuseSt
   executor.score_cache_bytes = options.score_cache_bytes;
   executor.strategy = strategy;
   executor.score_format = options.score_format;
+  executor.batch_invariant = options.batch_invariant;
   executor.pin_threads = options.pin_threads;
   Contender contender;
   contender.model = &model;

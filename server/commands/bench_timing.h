@@ -28,6 +28,7 @@ struct BenchTimingOptions {
   std::int64_t score_cache_bytes = engine::ExecutorOptions().score_cache_bytes;
   int executors = 1;  // that run the same batch side by side, for throughput
   int threads = 1;    // of each
+  bool batch_invariant = true;
   bool pin_threads = false;
   int repetitions = 15;
   int warmup = 3;

@@ -94,6 +94,11 @@ void AddModelFlags(CLI::App& app, repository::ModelServingOptions* options) {
            "own");
   AddCount(app, "--threads", &options->threads, 0, 1024,
            "Threads of one executor; 0: the machine's cores, shared evenly by the executors");
+  app.add_option("--batch-invariant", options->batch_invariant,
+                 "Give a text the same bits alone and in any batch; without, a GPU is faster for "
+                 "small batches")
+      ->type_name("true|false")
+      ->default_str("true");
   app.add_flag("--pin-threads", options->pin_threads,
                "Bind the executors' helper threads to cores");
   AddCount(app, "--tokenizer-threads", &options->tokenizer_threads, 1, 256,

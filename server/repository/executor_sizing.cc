@@ -45,6 +45,7 @@ engine::ExecutorOptions SizeExecutor(const ModelServingOptions& options,
   executor.score_cache_bytes = options.score_cache_bytes;
   executor.strategy = options.strategy;
   executor.score_format = options.score_format;
+  executor.batch_invariant = options.batch_invariant;
   executor.pin_threads = options.pin_threads;
   return executor;
 }

@@ -109,6 +109,7 @@ std::map<std::string, Reader> Readers(ModelServingOptions* o) {
       {"score_format",
        [o](auto& k, auto& v) { return ReadName(k, v, ParseScoreFormat, &o->score_format); }},
       {"versions", [o](auto& k, auto& v) { return ReadVersions(k, v, &o->versions); }},
+      {"batch_invariant", [o](auto& k, auto& v) { return ReadBool(k, v, &o->batch_invariant); }},
       {"pin_threads", [o](auto& k, auto& v) { return ReadBool(k, v, &o->pin_threads); }},
       {"score_cache_bytes", Into(&o->score_cache_bytes)},
       {"executors", Into(&o->executors)},

@@ -38,6 +38,9 @@ struct ModelServingOptions {
   int executors = 1;
   // Threads of one executor. 0: the machine's cores, shared evenly by the executors. 0 to 1024.
   int threads = 0;
+  // Whether a text's answer has the same bits alone and in any batch; a GPU is faster for small
+  // batches without.
+  bool batch_invariant = true;
   // Bind the executors' helper threads to cores: steadier times on a machine of one's own.
   bool pin_threads = false;
   // Threads that tokenize text. 1 to 256.

@@ -88,9 +88,8 @@ class ServingCore {
   // Takes the request; request->done is called exactly once, possibly before this returns.
   virtual void Infer(std::unique_ptr<InferenceRequest> request) = 0;
 
-  virtual bool Ready()
-      const = 0;  // every model configured at start was ready once, the server does not drain, and
-                  // no device is lost
+  virtual bool Ready() const = 0;  // every model configured at start was ready once, the server
+                                   // does not drain, and no device is lost
   // False for a known model that is not ready; NotFound for an unknown one.
   virtual absl::StatusOr<bool> ModelReady(const std::string& name,
                                           const std::string& version) const = 0;

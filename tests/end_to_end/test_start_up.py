@@ -58,6 +58,7 @@ def first_tensor(header):
         (["--precision", "fp64"], "fp64"),
         (["--strategy", "magic"], "magic"),
         (["--device", "tpu"], "tpu"),
+        (["--device", "cuda:x"], "cuda:x"),
         (["--max-batch-size", "0"], "0"),
         (["--max-receive-bytes", "many"], "many"),
         (["--log-level", "chatty"], "chatty"),
@@ -70,6 +71,16 @@ def test_a_bad_flag_is_a_usage_error(run_reprise, tiny_repository, flags, fragme
     result = run_reprise("serve", "--model-repository", checkpoint, *flags)
     assert result.returncode == USAGE, result.stderr
     assert fragment in result.stderr
+
+
+@pytest.mark.skipif(shutil.which("nvidia-smi") is not None, reason="this machine has a GPU")
+def test_a_gpu_that_is_not_there_is_missed_in_one_line(run_reprise, tiny_repository):
+    result = serve(run_reprise, tiny_repository / "tiny" / "1", "--device", "cuda:0")
+    assert result.returncode == FAILED, result.stderr
+    errors = [json.loads(line) for line in result.stderr.splitlines() if '"level":"error"' in line]
+    assert len(errors) == 1
+    # The driver or the GPU is missing, or the program was built without CUDA; each says what to do.
+    assert "--device cpu" in errors[0]["reason"]
 
 
 def test_no_subcommand_is_a_usage_error(run_reprise):

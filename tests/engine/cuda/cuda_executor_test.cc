@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/cuda/schedule.h"
 #include "engine/executor.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -172,6 +173,26 @@ TEST_F(CudaExecutorErrors, ScoresThatMustBeStoredAndDoNotFitAreRefused) {
   options.strategy = ReuseStrategy::kAuto;
   const auto other = MakeExecutor(loaded, options);
   EXPECT_OK(other->Run({cu_seqlens, ids, {}, {}}, {.last_hidden_state = true}, &outputs));
+}
+
+// Two sequences would have to run one after the other, which costs more than reading scores saves.
+TEST_F(CudaExecutorErrors, AutoStoresOnlyWhatLeavesBatchesWhole) {
+  const BertModel model = RandomModel(RandomGpuConfig(ReuseRecipe::Kind::kProposed, random_),
+                                      NumberFormat::kBF16, random_);
+  const auto loaded = LoadFromCheckpoint(model, Precision::kAuto, {}, kGpu);
+  ASSERT_NE(loaded, nullptr);
+  const std::vector<Sequence> batch = RandomBatch(model.config, 2, random_);
+  ExecutorOptions options;
+  options.max_batch_tokens = 4096;
+  options.score_cache_bytes =
+      StoredBytes(64, loaded->plan().num_score_slots());  // one sequence's, of up to 64 tokens
+  for (const ReuseStrategy strategy : {ReuseStrategy::kAuto, ReuseStrategy::kStored}) {
+    options.strategy = strategy;
+    const auto executor = MakeExecutor(loaded, options);
+    ASSERT_NE(executor, nullptr);
+    AnswersOf(*executor, batch);
+    EXPECT_EQ(executor->report().stored_groups > 0, strategy == ReuseStrategy::kStored);
+  }
 }
 
 TEST_F(CudaExecutorErrors, HiddenSizesThatKernelsDoNotTakeAreRefused) {

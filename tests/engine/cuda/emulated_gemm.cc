@@ -42,7 +42,7 @@ class LoopGemm : public Gemm {
 }  // namespace
 
 absl::StatusOr<std::shared_ptr<const Gemm>> Gemm::Tune(const Stream&, const Dense&,
-                                                       std::int64_t max_rows) {
+                                                       std::int64_t max_rows, bool) {
   return std::make_shared<const LoopGemm>(max_rows);
 }
 
