@@ -55,4 +55,7 @@ absl::StatusOr<std::unique_ptr<const ModelBackend>> LoadOnCpu(const BackendReque
 // FailedPrecondition when there is no such device or driver; Unimplemented in a build without CUDA.
 absl::StatusOr<std::unique_ptr<const ModelBackend>> LoadOnCuda(const BackendRequest& request);
 
+// Whether models can be loaded on the device; the errors of LoadOnCuda that are not the model's.
+absl::Status CheckDevice(DeviceId device);
+
 }  // namespace reprise::engine

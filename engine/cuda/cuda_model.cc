@@ -39,6 +39,11 @@ class CudaModel : public ModelBackend {
 }  // namespace
 }  // namespace cuda
 
+absl::Status CheckDevice(DeviceId device) {
+  if (device.kind == DeviceId::Kind::kCpu) return absl::OkStatus();
+  return cuda::OpenDevice(device.ordinal).status();
+}
+
 absl::StatusOr<std::unique_ptr<const ModelBackend>> LoadOnCuda(const BackendRequest& request) {
   if (request.precision != Precision::kBF16) {
     return absl::UnimplementedError(

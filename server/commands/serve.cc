@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "CLI/CLI.hpp"
+#include "engine/backend.h"
 #include "engine/check.h"
 #include "engine/device/cpu/isa.h"
 #include "engine/device_health.h"
@@ -306,6 +307,10 @@ ExitStatus Serve(const ServerOptions& options) {
     const auto calibrations = engine::layers::ReadCalibration(options.calibration_file);
     if (!calibrations.ok()) return Refuse(calibrations.status());
     engine::layers::UseCalibration(*calibrations);
+  }
+  // Before any port opens; what one model's model.json says is checked when that model loads.
+  if (absl::Status device = engine::CheckDevice(options.repository.defaults.device); !device.ok()) {
+    return Refuse(device);
   }
   auto models = repository::ModelsAtStart(options.core, options.repository);
   if (!models.ok()) return Refuse(models.status());
