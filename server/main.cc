@@ -3,6 +3,7 @@
 #include <cstdio>
 
 #include "CLI/CLI.hpp"
+#include "server/commands/analyze.h"
 #include "server/commands/bench.h"
 #include "server/commands/convert.h"
 #include "server/commands/exit_status.h"
@@ -26,6 +27,7 @@ int main(int argc, char** argv) {
   int exit_status = commands::kExitOk;
   commands::AddServeCommand(app, &exit_status);
   commands::AddConvertCommand(app, &exit_status);
+  commands::AddAnalyzeCommand(app, &exit_status);
   commands::AddBenchCommand(app, &exit_status);
   commands::AddInspectCommand(app, &exit_status);
   commands::AddGoldenCommand(app, &exit_status);

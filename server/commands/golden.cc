@@ -18,6 +18,8 @@
 #include "engine/check.h"
 #include "nlohmann/json.hpp"
 #include "server/commands/exit_status.h"
+#include "server/commands/text_lines.h"
+#include "server/commands/whole_file.h"
 #include "server/config/option_parsers.h"
 #include "server/pipeline/model_outputs.h"
 #include "server/repository/golden_file.h"
@@ -49,15 +51,6 @@ GoldenSample OfText(const std::string& text) {
   return sample;
 }
 
-absl::Status ReadTexts(const std::string& path, std::vector<GoldenSample>* samples) {
-  std::ifstream file(path);
-  if (!file) return absl::NotFoundError(absl::StrCat("cannot read '", path, "'"));
-  for (std::string line; std::getline(file, line);) {
-    if (!line.empty()) samples->push_back(OfText(line));
-  }
-  return absl::OkStatus();
-}
-
 absl::StatusOr<GoldenSample> ParseIds(const std::string& list) {
   GoldenSample sample;
   for (const absl::string_view text : absl::StrSplit(list, ',')) {
@@ -73,30 +66,15 @@ absl::StatusOr<std::vector<GoldenSample>> ReadInputs(const GoldenOptions& option
   std::vector<GoldenSample> samples;
   for (const std::string& text : options.texts) samples.push_back(OfText(text));
   if (!options.text_file.empty()) {
-    REPRISE_RETURN_IF_ERROR(ReadTexts(options.text_file, &samples));
+    REPRISE_ASSIGN_OR_RETURN(const std::vector<std::string> lines,
+                             ReadTextLines(options.text_file));
+    for (const std::string& line : lines) samples.push_back(OfText(line));
   }
   for (const std::string& ids : options.ids) {
     REPRISE_ASSIGN_OR_RETURN(samples.emplace_back(), ParseIds(ids));
   }
   if (!samples.empty()) return samples;
   return absl::InvalidArgumentError("no sample is given; expected --text, --text-file or --ids");
-}
-
-// A reader finds the whole file or the one before.
-absl::Status WriteWhole(const std::string& path, const std::string& text) {
-  std::error_code error;
-  if (fs::exists(path, error) && !fs::is_regular_file(path, error)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("'", path, "' is no file that could be replaced; choose another --output"));
-  }
-  const std::string unfinished = path + ".unfinished";
-  std::ofstream file(unfinished, std::ios::binary);
-  file << text << '\n';
-  file.close();
-  if (file) fs::rename(unfinished, path, error);
-  if (file && !error) return absl::OkStatus();
-  fs::remove(unfinished, error);
-  return absl::UnavailableError(absl::StrCat("cannot write '", path, "'"));
 }
 
 absl::Status WriteGolden(const GoldenOptions& options) {
@@ -120,7 +98,7 @@ absl::Status WriteGolden(const GoldenOptions& options) {
   const std::string path = options.output.empty()
                                ? (fs::path(options.model) / repository::kGoldenFile).string()
                                : options.output;
-  REPRISE_RETURN_IF_ERROR(WriteWhole(path, repository::ToJson(golden).dump()));
+  REPRISE_RETURN_IF_ERROR(WriteWholeFile(path, repository::ToJson(golden).dump()));
   std::printf("%s: %zu samples of %s\n", path.c_str(), golden.samples.size(),
               absl::StrJoin(wanted.names, ", ").c_str());
   return absl::OkStatus();

@@ -1,0 +1,67 @@
+#include "engine/analysis/analyze.h"
+
+#include <algorithm>
+#include <memory>
+#include <mutex>
+
+#include "absl/strings/str_cat.h"
+#include "engine/analysis/score_capture.h"
+#include "engine/check.h"
+#include "engine/device/cpu/thread_team.h"
+
+namespace reprise::engine::analysis {
+namespace {
+
+absl::Status CheckText(const std::vector<std::int32_t>& ids,
+                       const architectures::BertConfig& config, std::size_t number) {
+  if (ids.empty() || static_cast<int>(ids.size()) > config.max_position_embeddings) {
+    return absl::InvalidArgumentError(absl::StrCat("text ", number, " has ", ids.size(),
+                                                   " tokens; expected 1 to ",
+                                                   config.max_position_embeddings));
+  }
+  for (const std::int32_t id : ids) {
+    if (id < 0 || id >= config.vocab_size) {
+      return absl::InvalidArgumentError(absl::StrCat("text ", number, " has the token id ", id,
+                                                     "; expected 0 to ", config.vocab_size - 1));
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<SimilarityTable> AnalyzeSimilarity(
+    const architectures::BertConfig& config, const architectures::BertWeights& weights,
+    const std::vector<std::vector<std::int32_t>>& texts, const AnalysisOptions& options) {
+  REPRISE_CHECK(options.threads >= 1);
+  if (texts.empty()) return absl::InvalidArgumentError("there is no text to analyse");
+  std::size_t longest = 0;
+  for (std::size_t i = 0; i < texts.size(); ++i) {
+    REPRISE_RETURN_IF_ERROR(CheckText(texts[i], config, i));
+    longest = std::max(longest, texts[i].size());
+  }
+
+  device::ThreadTeam team({.threads = options.threads});
+  std::vector<std::unique_ptr<ScoreCapture>> captures;
+  std::vector<SimilarityTable> tables;
+  for (int worker = 0; worker < team.size(); ++worker) {
+    REPRISE_ASSIGN_OR_RETURN(
+        std::unique_ptr<ScoreCapture> capture,
+        ScoreCapture::Create(config, weights, static_cast<std::int64_t>(longest)));
+    captures.push_back(std::move(capture));
+    tables.emplace_back(config.num_layers, config.num_heads);
+  }
+  std::mutex mutex;
+  int done = 0;
+  const int total = static_cast<int>(texts.size());
+  team.ParallelFor(total, [&](std::int64_t text, int worker) {
+    tables[worker].Add(captures[worker]->Run(texts[text], {}));
+    if (!options.progress) return;
+    const std::lock_guard lock(mutex);
+    options.progress(++done, total);
+  });
+  for (int worker = 1; worker < team.size(); ++worker) tables[0].Merge(tables[worker]);
+  return std::move(tables[0]);
+}
+
+}  // namespace reprise::engine::analysis
