@@ -199,6 +199,9 @@ absl::StatusOr<ConversionReport> ConvertStructurally(const ConversionOptions& op
       WriteWeights(SelectTensors(original, options.plan), options, staged.path()));
   REPRISE_RETURN_IF_ERROR(WriteConfig(options, staged.path()));
   REPRISE_RETURN_IF_ERROR(CopyCompanions(options.input_directory, staged.path()));
+  if (options.before_commit) {
+    REPRISE_RETURN_IF_ERROR(options.before_commit(staged.path().string()));
+  }
   REPRISE_RETURN_IF_ERROR(staged.Commit());
   report.heads = options.plan.num_layers() * options.plan.num_heads();
   report.reused_heads = options.plan.num_reused_heads();

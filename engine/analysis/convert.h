@@ -16,6 +16,9 @@ struct ConversionOptions {
   reuse::ReusePlan plan;         // of the model's layers and heads (ReadBertConfig tells them)
   // Called after each tensor with how many are done and how many there are. May be empty.
   std::function<void(int done, int total)> progress;
+  // Called with the directory when it is whole and has not its name yet: may add files, and an
+  // error removes it. May be empty.
+  std::function<absl::Status(const std::string& directory)> before_commit;
 };
 
 struct ConversionReport {

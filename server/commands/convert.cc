@@ -1,18 +1,31 @@
 #include "server/commands/convert.h"
 
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
 #include <cstdio>
+#include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 
 #include "CLI/CLI.hpp"
 #include "absl/strings/str_cat.h"
 #include "engine/analysis/convert.h"
+#include "engine/analysis/source_choice.h"
 #include "engine/architectures/bert_config.h"
 #include "engine/check.h"
+#include "engine/device/cpu/cores.h"
+#include "nlohmann/json.hpp"
+#include "server/commands/conversion_quality.h"
 #include "server/commands/exit_status.h"
 #include "server/commands/plan_name.h"
 #include "server/commands/progress_bar.h"
 #include "server/commands/quantity_text.h"
+#include "server/commands/similarity_run.h"
+#include "server/commands/text_sample.h"
+#include "server/commands/whole_file.h"
 
 namespace reprise::server::commands {
 namespace {
@@ -23,7 +36,17 @@ struct ConvertOptions {
   int heads = 0;
   int layers = 0;
   std::string plan;
+  // By what texts say, instead:
+  std::optional<double> budget;  // share of the score matrices to reuse
+  TextSampleOptions sample;
+  double min_quality = 0.95;
+  bool force = false;
+  int threads = engine::device::UsableCores();
 };
+
+// One text in so many is kept for the judgement.
+constexpr std::size_t kJudgedOneIn = 5;
+constexpr std::size_t kLeastTexts = 50;
 
 std::string PlanNameOf(const ConvertOptions& options) {
   return options.plan.empty() ? absl::StrCat(options.heads, "x", options.layers) : options.plan;
@@ -34,7 +57,7 @@ std::string Reduction(double before, double after) {
   return absl::StrCat(" (", static_cast<int>(100 * (before - after) / before + 0.5), " % less)");
 }
 
-void PrintReport(const ConvertOptions& options, const engine::analysis::ConversionReport& report) {
+void PrintSavings(const ConvertOptions& options, const engine::analysis::ConversionReport& report) {
   std::printf("%s: %d of %d heads take their attention scores from an earlier layer",
               options.output.c_str(), report.reused_heads, report.heads);
   if (report.layers_without_attention > 0) {
@@ -49,13 +72,109 @@ void PrintReport(const ConvertOptions& options, const engine::analysis::Conversi
   std::printf("weights    %s -> %s\n",
               ByteText(static_cast<std::int64_t>(report.weight_bytes_before)).c_str(),
               ByteText(static_cast<std::int64_t>(report.weight_bytes_after)).c_str());
+}
+
+void PrintNotCalibrated() {
   std::puts(
       "Not calibrated: heads were chosen by position and no weight was adjusted, so the model "
       "answers differently\nfrom the one it was made of. It has the right cost and is a starting "
       "point for training.");
 }
 
-absl::StatusOr<engine::analysis::ConversionReport> Convert(const ConvertOptions& options) {
+void PrintQuality(const ConversionQuality& quality) {
+  std::printf(
+      "%lld held-out texts, against the original: cosine %.4f on average, %.4f at the fifth "
+      "percentile; nearest neighbour the same for %.0f %%\n",
+      static_cast<long long>(quality.texts), quality.mean_cosine, quality.fifth_percentile,
+      100 * quality.neighbour_agreement);
+}
+
+// What was chosen by and how good it is, for conversion.json.
+nlohmann::ordered_json Describe(const ConvertOptions& options, const engine::reuse::ReusePlan& plan,
+                                const engine::analysis::SimilarityTable& table,
+                                const ConversionQuality& quality) {
+  const int heads = table.heads();
+  nlohmann::ordered_json reused = nlohmann::ordered_json::array();
+  for (int head = 0; head < table.layers() * heads; ++head) {
+    const engine::reuse::HeadRef source = plan.source(head / heads, head % heads);
+    const int number = source.layer * heads + source.head;
+    if (number == head) continue;
+    reused.push_back({{"layer", head / heads},
+                      {"head", head % heads},
+                      {"source_layer", source.layer},
+                      {"source_head", source.head},
+                      {"similarity", table.mean(head, number)}});
+  }
+  return {{"chosen_by", "similarity"},
+          {"budget", *options.budget},
+          {"texts",
+           {{"chosen_on", table.texts()},
+            {"max_texts", options.sample.max_texts},
+            {"max_tokens", options.sample.max_tokens},
+            {"seed", options.sample.seed}}},
+          {"reused_heads", std::move(reused)},
+          {"quality", ToJson(quality)}};
+}
+
+absl::Status WriteDescription(const std::string& directory, const nlohmann::ordered_json& text) {
+  return WriteWholeFile((std::filesystem::path(directory) / "conversion.json").string(),
+                        text.dump(1));
+}
+
+absl::Status CheckQuality(const ConvertOptions& options, const ConversionQuality& quality) {
+  if (options.force || quality.mean_cosine >= options.min_quality) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat(
+      "the mean cosine to the original's answers is ", quality.mean_cosine,
+      " on held-out texts, below --min-quality ", options.min_quality,
+      "; nothing was written: lower --budget, or give --force for a model to train on"));
+}
+
+// Lets the heads reuse that attend most like an earlier one on the texts, and judges the result on
+// texts that were not looked at.
+absl::Status ConvertByTexts(const ConvertOptions& options) {
+  REPRISE_ASSIGN_OR_RETURN(const LoadedCheckpoint model, LoadCheckpoint(options.model));
+  TextSampleOptions sample = options.sample;
+  sample.max_tokens =
+      std::min<std::int64_t>(sample.max_tokens, model.config.max_position_embeddings);
+  REPRISE_ASSIGN_OR_RETURN(const TokenizedTexts all, DrawTexts(options.model, sample));
+  if (all.size() < kLeastTexts) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "there are ", all.size(), " texts to choose and to judge by; expected at least ",
+        kLeastTexts, ", better 1000"));
+  }
+  TokenizedTexts chosen_on, judged_on;
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    (i % kJudgedOneIn == 0 ? judged_on : chosen_on).push_back(all[i]);
+  }
+  REPRISE_ASSIGN_OR_RETURN(const engine::analysis::SimilarityTable table,
+                           MeasureSimilarity(model, chosen_on, options.threads));
+  const int reused =
+      static_cast<int>(std::lround(*options.budget * table.layers() * table.heads()));
+  engine::analysis::ConversionOptions conversion;
+  conversion.input_directory = options.model;
+  conversion.output_directory = options.output;
+  REPRISE_ASSIGN_OR_RETURN(
+      conversion.plan, engine::analysis::ChooseSources(
+                           table.layers(), table.heads(), reused,
+                           [&](int target, int source) { return 1 - table.mean(target, source); }));
+  ConversionQuality quality;
+  conversion.before_commit = [&](const std::string& directory) -> absl::Status {
+    REPRISE_ASSIGN_OR_RETURN(quality,
+                             JudgeConversion(options.model, directory, judged_on, options.threads));
+    REPRISE_RETURN_IF_ERROR(CheckQuality(options, quality));
+    return WriteDescription(directory, Describe(options, conversion.plan, table, quality));
+  };
+  ProgressBar progress("converting");
+  conversion.progress = [&progress](int done, int total) { progress.Show(done, total); };
+  REPRISE_ASSIGN_OR_RETURN(const auto report, engine::analysis::ConvertStructurally(conversion));
+  progress.Clear();
+  PrintSavings(options, report);
+  PrintQuality(quality);
+  return absl::OkStatus();
+}
+
+// By the places of heads.
+absl::Status ConvertByPlan(const ConvertOptions& options) {
   REPRISE_ASSIGN_OR_RETURN(const auto config, engine::architectures::ReadBertConfig(options.model));
   engine::analysis::ConversionOptions conversion;
   conversion.input_directory = options.model;
@@ -64,17 +183,19 @@ absl::StatusOr<engine::analysis::ConversionReport> Convert(const ConvertOptions&
                            PlanByName(PlanNameOf(options), config.num_layers, config.num_heads));
   ProgressBar progress("converting");
   conversion.progress = [&progress](int done, int total) { progress.Show(done, total); };
-  return engine::analysis::ConvertStructurally(conversion);
+  REPRISE_ASSIGN_OR_RETURN(const auto report, engine::analysis::ConvertStructurally(conversion));
+  progress.Clear();
+  PrintSavings(options, report);
+  PrintNotCalibrated();
+  return absl::OkStatus();
 }
 
 ExitStatus RunConvert(const ConvertOptions& options) {
-  const auto report = Convert(options);
-  if (!report.ok()) {
-    std::fprintf(stderr, "convert: %s\n", std::string(report.status().message()).c_str());
-    return report.status().code() == absl::StatusCode::kInvalidArgument ? kExitUsage : kExitFailed;
-  }
-  PrintReport(options, *report);
-  return kExitOk;
+  const absl::Status status =
+      options.budget.has_value() ? ConvertByTexts(options) : ConvertByPlan(options);
+  if (status.ok()) return kExitOk;
+  std::fprintf(stderr, "convert: %s\n", std::string(status.message()).c_str());
+  return status.code() == absl::StatusCode::kInvalidArgument ? kExitUsage : kExitFailed;
 }
 
 }  // namespace
@@ -106,9 +227,33 @@ void AddConvertCommand(CLI::App& app, int* exit_status) {
           ->type_name("PLAN")
           ->excludes(heads)
           ->excludes(layers);
-  command->callback([options, heads, plan, exit_status] {
-    if (heads->count() + plan->count() == 0) {
-      throw CLI::RequiredError("--heads and --layers, or --plan");
+  CLI::Option* budget =
+      command
+          ->add_option_function<double>(
+              "--budget", [options](double share) { options->budget = share; },
+              "Share of all heads that are to reuse scores, 0 to 1: the ones that attend most "
+              "like a head of an earlier layer on --text")
+          ->check(CLI::Range(0.0, 1.0))
+          ->excludes(heads)
+          ->excludes(layers)
+          ->excludes(plan);
+  command->option_defaults()->group("With --budget");
+  CLI::Option* text = AddTextFlags(*command, &options->sample);
+  budget->needs(text);
+  text->needs(budget);
+  command
+      ->add_option("--min-quality", options->min_quality,
+                   "Least mean cosine to the original's answers, on a fifth of the texts that "
+                   "nothing was chosen by; below it nothing is written")
+      ->capture_default_str()
+      ->check(CLI::Range(-1.0, 1.0));
+  command->add_flag("--force", options->force, "Write the model whatever its quality");
+  command->add_option("--threads", options->threads, "Texts that run at the same time")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1024));
+  command->callback([options, heads, plan, budget, exit_status] {
+    if (heads->count() + plan->count() + budget->count() == 0) {
+      throw CLI::RequiredError("--heads and --layers, or --plan, or --budget with --text");
     }
     *exit_status = RunConvert(*options);
   });

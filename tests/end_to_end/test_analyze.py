@@ -94,3 +94,62 @@ def test_bad_texts_are_named(run_reprise, minilm, texts, make, status, fragment)
 def test_a_reuse_model_is_refused(run_reprise, full_repository, texts):
     result = run_reprise("analyze", full_repository / "minilm-reuse" / "1", "--text", texts)
     assert result.returncode == USAGE and "their own scores" in result.stderr
+
+
+def many_texts(tmp_path, count):
+    """Different texts, enough to choose and to judge by."""
+    subjects = ["The river", "A compiler", "Her sister", "The old clock", "Nobody", "A ship", "The road", "Every child"]
+    verbs = ["follows", "forgets", "repairs", "carries", "describes", "measures", "crosses"]
+    objects = ["the field", "a long letter", "its own shadow", "the last word", "two engines", "an open door"]
+    lines = [f"{s} {v} {o}." for s in subjects for v in verbs for o in objects]
+    path = tmp_path / "many.txt"
+    path.write_text("\n".join(lines[:: len(lines) // count][:count]) + "\n")
+    return path
+
+
+def convert(run_reprise, minilm, texts, output, *flags):
+    return run_reprise("convert", minilm, "--text", texts, "--output", output, *flags)
+
+
+def test_convert_by_a_budget_says_how_good_it_is(run_reprise, minilm, tmp_path):
+    output = tmp_path / "converted"
+    result = convert(run_reprise, minilm, many_texts(tmp_path, 100), output, "--budget", 0.1)
+    assert result.returncode == 0, result.stderr
+    description = json.loads((output / "conversion.json").read_text())
+    assert description["quality"]["texts"] == 20 and description["texts"]["chosen_on"] == 80
+    assert 0.95 <= description["quality"]["mean_cosine"] < 1
+    assert f"{description['quality']['mean_cosine']:.4f}" in result.stdout
+    reused = description["reused_heads"]
+    assert len(reused) == 7  # of 72
+    table = json.loads((output / "config.json").read_text())["attention_reuse"]["source"]
+    for head in reused:
+        assert head["source_layer"] < head["layer"] and 0 < head["similarity"] < 1
+        assert table[head["layer"]][head["head"]] == [head["source_layer"], head["source_head"]]
+    inspected = run_reprise("inspect", output)
+    assert inspected.returncode == 0, inspected.stderr
+
+
+def test_convert_writes_nothing_that_is_not_good_enough(run_reprise, minilm, tmp_path):
+    output = tmp_path / "converted"
+    texts = many_texts(tmp_path, 60)
+    result = convert(run_reprise, minilm, texts, output, "--budget", 0.8)
+    assert result.returncode == FAILED
+    assert "--min-quality" in result.stderr and "--force" in result.stderr
+    assert list(tmp_path.iterdir()) == [texts]
+    forced = convert(run_reprise, minilm, texts, output, "--budget", 0.8, "--force")
+    assert forced.returncode == 0 and (output / "conversion.json").exists()
+
+
+@pytest.mark.parametrize(
+    "count,flags,fragment",
+    [
+        (20, ["--budget", "0.1"], "20 texts"),
+        (60, ["--budget", "0.99"], "expected 0 to 60"),
+        (60, ["--budget", "1.5"], "--budget"),
+        (60, [], "--budget"),
+    ],
+)
+def test_convert_refuses_what_it_cannot_do(run_reprise, minilm, tmp_path, count, flags, fragment):
+    result = convert(run_reprise, minilm, many_texts(tmp_path, count), tmp_path / "out", *flags)
+    assert result.returncode == USAGE and fragment in result.stderr, result.stderr
+    assert not (tmp_path / "out").exists()

@@ -53,7 +53,7 @@ std::string WriteOrdinary(const TemporaryDirectory& directory) {
 }
 
 ConversionOptions Options(const TemporaryDirectory& directory, ReusePlan plan) {
-  return {directory / "in", directory / "out", std::move(plan), {}};
+  return {directory / "in", directory / "out", std::move(plan), {}, {}};
 }
 
 // What `source` holds of the tensors of `config`, one after the other.

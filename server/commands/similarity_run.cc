@@ -1,0 +1,69 @@
+#include "server/commands/similarity_run.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <cstdio>
+#include <vector>
+
+#include "engine/analysis/analyze.h"
+#include "engine/architectures/bert_parameters.h"
+#include "engine/check.h"
+#include "engine/weights/checkpoint.h"
+#include "server/commands/progress_bar.h"
+#include "server/commands/quantity_text.h"
+
+namespace reprise::server::commands {
+namespace {
+
+absl::Status Announce(const LoadedCheckpoint& model, const TokenizedTexts& texts, int threads) {
+  std::vector<std::size_t> lengths;
+  for (const auto& text : texts) lengths.push_back(text.size());
+  const auto middle = lengths.begin() + static_cast<std::ptrdiff_t>(lengths.size() / 2);
+  std::nth_element(lengths.begin(), middle, lengths.end());
+  const auto sample = std::find_if(texts.begin(), texts.end(),
+                                   [&](const auto& text) { return text.size() == *middle; });
+  const auto begin = std::chrono::steady_clock::now();
+  REPRISE_RETURN_IF_ERROR(engine::analysis::AnalyzeSimilarity(model.config, model.weights,
+                                                              {*sample},
+                                                              {.threads = 1, .progress = {}})
+                              .status());
+  const std::chrono::duration<double> once = std::chrono::steady_clock::now() - begin;
+  const auto longest = static_cast<std::int64_t>(*std::max_element(lengths.begin(), lengths.end()));
+  const std::int64_t bytes =
+      model.weights.packed_bytes +
+      threads * engine::analysis::ScoreCapture::BytesFor(model.config, longest);
+  std::printf("%zu texts, %s tokens, %d threads: about %.0f s and %s of memory\n", texts.size(),
+              CountText(static_cast<double>(TokensOf(texts))).c_str(), threads,
+              once.count() * static_cast<double>(texts.size()) / threads, ByteText(bytes).c_str());
+  std::fflush(stdout);
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<LoadedCheckpoint> LoadCheckpoint(const std::string& directory) {
+  namespace architectures = engine::architectures;
+  LoadedCheckpoint loaded;
+  REPRISE_ASSIGN_OR_RETURN(loaded.config, architectures::ReadBertConfig(directory));
+  REPRISE_ASSIGN_OR_RETURN(const auto checkpoint, engine::weights::Checkpoint::Open(directory));
+  REPRISE_ASSIGN_OR_RETURN(const auto parts, architectures::FindParts(loaded.config, *checkpoint));
+  REPRISE_RETURN_IF_ERROR(architectures::CheckParameters(loaded.config, parts, *checkpoint));
+  REPRISE_ASSIGN_OR_RETURN(
+      loaded.weights,
+      architectures::PackBertWeights(loaded.config, parts, *checkpoint, engine::DType::kF32));
+  return loaded;
+}
+
+absl::StatusOr<engine::analysis::SimilarityTable> MeasureSimilarity(const LoadedCheckpoint& model,
+                                                                    const TokenizedTexts& texts,
+                                                                    int threads) {
+  if (texts.empty()) return absl::InvalidArgumentError("there is no text to analyse");
+  REPRISE_RETURN_IF_ERROR(Announce(model, texts, threads));
+  ProgressBar progress("analysing");
+  return engine::analysis::AnalyzeSimilarity(
+      model.config, model.weights, texts,
+      {threads, [&](int done, int total) { progress.Show(done, total); }});
+}
+
+}  // namespace reprise::server::commands

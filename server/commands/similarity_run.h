@@ -1,0 +1,27 @@
+// Measures how alike a model's heads attend, and says meanwhile how it goes.
+#pragma once
+
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "engine/analysis/similarity_table.h"
+#include "engine/architectures/bert_config.h"
+#include "engine/architectures/bert_weights.h"
+#include "server/commands/text_sample.h"
+
+namespace reprise::server::commands {
+
+// A checkpoint in memory, in fp32.
+struct LoadedCheckpoint {
+  engine::architectures::BertConfig config;
+  engine::architectures::BertWeights weights;
+};
+absl::StatusOr<LoadedCheckpoint> LoadCheckpoint(const std::string& directory);
+
+// Prints what it will take first, from how long the text of middle length takes, and shows its
+// progress. The errors of AnalyzeSimilarity.
+absl::StatusOr<engine::analysis::SimilarityTable> MeasureSimilarity(const LoadedCheckpoint& model,
+                                                                    const TokenizedTexts& texts,
+                                                                    int threads);
+
+}  // namespace reprise::server::commands
