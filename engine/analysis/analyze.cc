@@ -28,11 +28,12 @@ absl::Status CheckText(const std::vector<std::int32_t>& ids,
   return absl::OkStatus();
 }
 
-}  // namespace
-
-absl::StatusOr<SimilarityTable> AnalyzeSimilarity(
-    const architectures::BertConfig& config, const architectures::BertWeights& weights,
-    const std::vector<std::vector<std::int32_t>>& texts, const AnalysisOptions& options) {
+// Adds every text to a copy of `empty` for each thread, and merges them.
+template <typename Sum>
+absl::StatusOr<Sum> SumOverTexts(const architectures::BertConfig& config,
+                                 const architectures::BertWeights& weights,
+                                 const std::vector<std::vector<std::int32_t>>& texts,
+                                 const AnalysisOptions& options, const Sum& empty) {
   REPRISE_CHECK(options.threads >= 1);
   if (texts.empty()) return absl::InvalidArgumentError("there is no text to analyse");
   std::size_t longest = 0;
@@ -43,25 +44,41 @@ absl::StatusOr<SimilarityTable> AnalyzeSimilarity(
 
   device::ThreadTeam team({.threads = options.threads});
   std::vector<std::unique_ptr<ScoreCapture>> captures;
-  std::vector<SimilarityTable> tables;
+  std::vector<Sum> sums;
   for (int worker = 0; worker < team.size(); ++worker) {
     REPRISE_ASSIGN_OR_RETURN(
         std::unique_ptr<ScoreCapture> capture,
         ScoreCapture::Create(config, weights, static_cast<std::int64_t>(longest)));
     captures.push_back(std::move(capture));
-    tables.emplace_back(config.num_layers, config.num_heads);
+    sums.push_back(empty);
   }
   std::mutex mutex;
   int done = 0;
   const int total = static_cast<int>(texts.size());
   team.ParallelFor(total, [&](std::int64_t text, int worker) {
-    tables[worker].Add(captures[worker]->Run(texts[text], {}));
+    sums[worker].Add(captures[worker]->Run(texts[text], {}));
     if (!options.progress) return;
     const std::lock_guard lock(mutex);
     options.progress(++done, total);
   });
-  for (int worker = 1; worker < team.size(); ++worker) tables[0].Merge(tables[worker]);
-  return std::move(tables[0]);
+  for (int worker = 1; worker < team.size(); ++worker) sums[0].Merge(sums[worker]);
+  return std::move(sums[0]);
+}
+
+}  // namespace
+
+absl::StatusOr<SimilarityTable> AnalyzeSimilarity(
+    const architectures::BertConfig& config, const architectures::BertWeights& weights,
+    const std::vector<std::vector<std::int32_t>>& texts, const AnalysisOptions& options) {
+  return SumOverTexts(config, weights, texts, options,
+                      SimilarityTable(config.num_layers, config.num_heads));
+}
+
+absl::StatusOr<OutputErrors> AnalyzeOutputErrors(
+    const architectures::BertConfig& config, const architectures::BertWeights& weights,
+    const HeadOutputs& outputs, const std::vector<std::vector<std::int32_t>>& texts,
+    const AnalysisOptions& options) {
+  return SumOverTexts(config, weights, texts, options, OutputErrors(config, outputs));
 }
 
 }  // namespace reprise::engine::analysis

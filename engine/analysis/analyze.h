@@ -1,4 +1,4 @@
-// Runs texts through a model and tells how alike its heads attend.
+// Runs texts through a model and sums up what its heads do.
 #pragma once
 
 #include <cstdint>
@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "engine/analysis/output_errors.h"
 #include "engine/analysis/similarity_table.h"
 #include "engine/architectures/bert_config.h"
 #include "engine/architectures/bert_weights.h"
@@ -25,5 +26,11 @@ struct AnalysisOptions {
 absl::StatusOr<SimilarityTable> AnalyzeSimilarity(
     const architectures::BertConfig& config, const architectures::BertWeights& weights,
     const std::vector<std::vector<std::int32_t>>& texts, const AnalysisOptions& options);
+
+// Likewise what reuse would do to the layers' outputs. `outputs` must outlive the result.
+absl::StatusOr<OutputErrors> AnalyzeOutputErrors(
+    const architectures::BertConfig& config, const architectures::BertWeights& weights,
+    const HeadOutputs& outputs, const std::vector<std::vector<std::int32_t>>& texts,
+    const AnalysisOptions& options);
 
 }  // namespace reprise::engine::analysis

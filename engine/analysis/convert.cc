@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <span>
+#include <string>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -12,8 +13,10 @@
 #include "absl/strings/str_cat.h"
 #include "engine/architectures/bert_config.h"
 #include "engine/architectures/bert_parameters.h"
+#include "engine/architectures/tensor_names.h"
 #include "engine/check.h"
 #include "engine/weights/checkpoint.h"
+#include "engine/weights/element_codec.h"
 #include "engine/weights/json_file.h"
 #include "engine/weights/plain_file.h"
 #include "engine/weights/row_blocks.h"
@@ -63,6 +66,8 @@ absl::Status CheckFits(const Original& original, const ConversionOptions& option
                      options.plan.num_heads(), " heads, but '", options.input_directory, "' has ",
                      config.num_layers, " layers of ", config.num_heads, " heads"));
   }
+  const std::size_t heads = static_cast<std::size_t>(config.num_layers) * config.num_heads;
+  REPRISE_CHECK(options.value_scales.empty() || options.value_scales.size() == heads);
   return absl::OkStatus();
 }
 
@@ -91,11 +96,28 @@ std::int64_t CountParameters(BertConfig config, const BertParts& parts,
 struct KeptTensor {
   weights::TensorDeclaration declaration;
   std::vector<std::span<const std::byte>> pieces;
+  std::vector<std::byte> changed;  // not empty: in place of the pieces
 };
 
 KeptTensor KeepWhole(const Checkpoint::Entry& entry) {
   return {{entry.stored_name, entry.tensor->dtype, entry.tensor->shape, entry.bytes().size()},
-          {entry.bytes()}};
+          {entry.bytes()},
+          {}};
+}
+
+// With the rows of each head multiplied by its scale. Requires: [heads * head_dim, hidden_size].
+KeptTensor ScaleHeads(const Checkpoint::Entry& entry, std::span<const double> scales) {
+  KeptTensor kept = KeepWhole(entry);
+  const DType dtype = *weights::ParseDType(entry.tensor->dtype);  // OpenOriginal has read it
+  std::vector<float> values(weights::ElementCount(entry.tensor->shape));
+  weights::DecodeElements(dtype, entry.bytes(), values);
+  const std::size_t per_head = values.size() / scales.size();
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    values[i] = static_cast<float>(values[i] * scales[i / per_head]);
+  }
+  kept.changed.resize(entry.bytes().size());
+  weights::EncodeElements(dtype, values, kept.changed);
+  return kept;
 }
 
 // Requires: a tensor whose rows and bytes divide into the blocks, of which at least one is kept.
@@ -112,14 +134,23 @@ KeptTensor KeepBlocks(const Checkpoint::Entry& entry, const RowBlocks& blocks) {
   return kept;
 }
 
-std::vector<KeptTensor> SelectTensors(const Original& original, const reuse::ReusePlan& plan) {
+std::vector<KeptTensor> SelectTensors(const Original& original, const ConversionOptions& options) {
   BertConfig config = original.config;
-  config.plan = plan;
+  config.plan = options.plan;
+  std::map<std::string, std::span<const double>> scaled;
+  for (int layer = 0; layer < config.num_layers && !options.value_scales.empty(); ++layer) {
+    if (!options.plan.has_attention(layer)) continue;
+    namespace names = architectures::tensor_names;
+    scaled[names::Weight(names::Value(layer))] =
+        std::span(options.value_scales).subspan(layer * config.num_heads, config.num_heads);
+  }
   const weights::RowBlockMap blocks = architectures::PlannedRowBlocks(config);
   std::vector<KeptTensor> kept;
   for (const auto& [name, entry] : original.checkpoint->entries()) {
     const auto it = blocks.find(name);
-    if (it == blocks.end()) {
+    if (const auto scales = scaled.find(name); scales != scaled.end()) {
+      kept.push_back(ScaleHeads(entry, scales->second));
+    } else if (it == blocks.end()) {
       kept.push_back(KeepWhole(entry));
     } else if (!it->second.kept.empty()) {
       kept.push_back(KeepBlocks(entry, it->second));
@@ -140,8 +171,9 @@ absl::StatusOr<std::uint64_t> WriteWeights(const std::vector<KeptTensor>& tensor
   int done = 0;
   std::vector<std::byte> joined;
   for (const KeptTensor& tensor : tensors) {
-    joined.clear();
+    joined = tensor.changed;
     for (const std::span<const std::byte> piece : tensor.pieces) {
+      if (!tensor.changed.empty()) break;
       joined.insert(joined.end(), piece.begin(), piece.end());
     }
     REPRISE_RETURN_IF_ERROR(writer->WriteBytes(tensor.declaration.name, joined));
@@ -194,9 +226,8 @@ absl::StatusOr<ConversionReport> ConvertStructurally(const ConversionOptions& op
   REPRISE_ASSIGN_OR_RETURN(weights::StagedDirectory staged,
                            weights::StagedDirectory::Create(options.output_directory));
   ConversionReport report;
-  REPRISE_ASSIGN_OR_RETURN(
-      report.weight_bytes_after,
-      WriteWeights(SelectTensors(original, options.plan), options, staged.path()));
+  REPRISE_ASSIGN_OR_RETURN(report.weight_bytes_after,
+                           WriteWeights(SelectTensors(original, options), options, staged.path()));
   REPRISE_RETURN_IF_ERROR(WriteConfig(options, staged.path()));
   REPRISE_RETURN_IF_ERROR(CopyCompanions(options.input_directory, staged.path()));
   if (options.before_commit) {

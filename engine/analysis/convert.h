@@ -1,9 +1,10 @@
-// Turns an ordinary checkpoint into a reuse checkpoint by leaving weights out.
+// Turns an ordinary checkpoint into a reuse checkpoint by leaving weights out and scaling others.
 #pragma once
 
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "engine/reuse/reuse_plan.h"
@@ -16,6 +17,9 @@ struct ConversionOptions {
   reuse::ReusePlan plan;         // of the model's layers and heads (ReadBertConfig tells them)
   // Called after each tensor with how many are done and how many there are. May be empty.
   std::function<void(int done, int total)> progress;
+  // What each head's value projection is multiplied with (not its bias), head h of layer l at l *
+  // heads + h; empty: all 1.
+  std::vector<double> value_scales;
   // Called with the directory when it is whole and has not its name yet: may add files, and an
   // error removes it. May be empty.
   std::function<absl::Status(const std::string& directory)> before_commit;
@@ -33,13 +37,13 @@ struct ConversionReport {
 
 // Writes `output_directory`: config.json with all its keys and attention_reuse, model.safetensors
 // without the query and key rows of reused heads (and without the attention of layers that have
-// none), every other tensor bit for bit under its stored name and in its stored type, and copies of
-// the tokenizer's and sentence-transformers' files. Head j of the input is slot j of the plan. No
-// weight is adjusted, so the model answers differently: it is a starting point for training and a
-// test model of the right cost, not a calibrated conversion.
-// The directory appears whole or not at all. NotFound or InvalidArgument if the input cannot be
-// read, is a reuse model already or does not have the plan's layers and heads; AlreadyExists if
-// there is something at `output_directory`.
+// none), the values of scaled heads, every other tensor bit for bit under its stored name and in
+// its stored type, and copies of the tokenizer's and sentence-transformers' files. Head j of the
+// input is slot j of the plan. Without scales no weight is adjusted, and the model answers
+// differently: it is a starting point for training and a test model of the right cost. The
+// directory appears whole or not at all. NotFound or InvalidArgument if the input cannot be read,
+// is a reuse model already or does not have the plan's layers and heads; AlreadyExists if there is
+// something at `output_directory`.
 absl::StatusOr<ConversionReport> ConvertStructurally(const ConversionOptions& options);
 
 }  // namespace reprise::engine::analysis

@@ -57,7 +57,8 @@ absl::StatusOr<std::unique_ptr<ScoreCapture>> ScoreCapture::Create(
 }
 
 std::int64_t ScoreCapture::BytesFor(const BertConfig& config, std::int64_t max_seq_len) {
-  const std::int64_t columns = 7 * std::int64_t{config.hidden_size} + config.intermediate_size;
+  const std::int64_t columns =
+      (7 + config.num_layers) * std::int64_t{config.hidden_size} + config.intermediate_size;
   return static_cast<std::int64_t>(sizeof(float)) *
          (ScoreElements(config, max_seq_len) + ops::RoundedRows(max_seq_len) * columns);
 }
@@ -91,6 +92,10 @@ absl::Status ScoreCapture::Allocate() {
   REPRISE_RETURN_IF_ERROR(allocate(&scratch_, scratch));
   REPRISE_RETURN_IF_ERROR(allocate(
       &probs_, ScoreElements(config_, max_seq_len_) * static_cast<std::int64_t>(sizeof(float))));
+  residual_squares_.resize(config_.num_layers);
+  REPRISE_RETURN_IF_ERROR(
+      allocate(&values_, config_.num_layers * max_seq_len_ * config_.hidden_size *
+                             static_cast<std::int64_t>(sizeof(float))));
   return allocate(&sums_, max_seq_len_ * static_cast<std::int64_t>(sizeof(float)));
 }
 
@@ -118,7 +123,8 @@ CapturedScores ScoreCapture::Run(std::span<const std::int32_t> ids,
   const ops::LayerNormWeights embedding_norm = weights_.embedding_norm.view();
   ops::AddLayerNorm(team_,
                     {.hidden = hidden, .norm = &embedding_norm, .order = ops::NormOrder::kPost});
-  CapturedScores scores = {seq_len_, RowStride(seq_len_), probs_.as<float>()};
+  CapturedScores scores = {seq_len_, RowStride(seq_len_), probs_.as<float>(), values_.as<float>(),
+                           residual_squares_};
   if (config_.norm_first) {
     const ops::LayerNormWeights norm = FirstNormOf(0)->view();
     ops::AddLayerNorm(
@@ -173,9 +179,16 @@ void ScoreCapture::RunAttention(int layer, CapturedScores* scores) {
       for (std::int64_t key = 0; key < seq_len_; ++key) row[key] *= sums_.as<float>()[query];
       std::fill(row + seq_len_, row + scores->row_stride, 0.0f);
     }
+    float* values = values_.as<float>() + number * seq_len_ * head_dim;
+    for (std::int64_t token = 0; token < seq_len_; ++token) {
+      const float* from =
+          static_cast<const float*>(task.value.data) + token * task.value.row_stride;
+      std::copy(from, from + head_dim, values + token * head_dim);
+    }
   }
   weights.output_projection.Run(team_, {context_.data(), max_seq_len_},
                                 {delta_.data(), max_seq_len_}, seq_len_, scratch_.data());
+  residual_squares_[layer] = ResidualSquares(weights.output_projection);
   AddNorm(weights.output_projection,
           config_.norm_first ? &weights_.layers[layer].feed_forward.norm : &weights.norm);
 }
@@ -192,6 +205,24 @@ void ScoreCapture::RunFeedForward(int layer) {
 // Pre-LN: the norm in front of the layer's attention; null past the last layer.
 const layers::LayerNorm* ScoreCapture::FirstNormOf(int layer) const {
   return layer == config_.num_layers ? nullptr : &weights_.layers[layer].attention->norm;
+}
+
+// Of the residual stream with what `linear` gave.
+double ScoreCapture::ResidualSquares(const ops::Linear& linear) const {
+  const PanelLayout layout = linear.output(max_seq_len_);
+  std::vector<double> row(config_.hidden_size);
+  double squares = 0;
+  for (std::int64_t token = 0; token < seq_len_; ++token) {
+    double mean = 0;
+    for (std::int64_t column = 0; column < config_.hidden_size; ++column) {
+      const std::int64_t panel = column / layout.panel_columns;
+      row[column] = double{hidden_.as<float>()[token * config_.hidden_size + column]} +
+                    delta_.as<float>()[layout.offset(panel, token) + column % layout.panel_columns];
+      mean += row[column] / config_.hidden_size;
+    }
+    for (const double value : row) squares += (value - mean) * (value - mean);
+  }
+  return squares;
 }
 
 // Adds what `linear` gave to the residual stream.

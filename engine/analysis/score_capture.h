@@ -16,11 +16,16 @@
 
 namespace reprise::engine::analysis {
 
-// Post-softmax scores of one text, fp32. Head h of layer l is number l * heads + h.
+// Post-softmax scores of one text, fp32, and what they weigh. Head h of layer l is number l * heads
+// + h.
 struct CapturedScores {
   std::int64_t seq_len = 0;
-  std::int64_t row_stride = 0;   // elements, a multiple of 16; columns past seq_len are 0
-  const float* probs = nullptr;  // [layers * heads, seq_len, row_stride]
+  std::int64_t row_stride = 0;    // elements, a multiple of 16; columns past seq_len are 0
+  const float* probs = nullptr;   // [layers * heads, seq_len, row_stride]
+  const float* values = nullptr;  // [layers * heads, seq_len, head_dim], biases included
+  // Of each layer, sum over tokens and columns of (x - mean of the token's x)^2, where x is the
+  // residual stream with the attention's output: what the norm behind it divides by.
+  std::span<const double> residual_squares;
 
   const float* row(std::int64_t head, std::int64_t query) const {
     return probs + (head * seq_len + query) * row_stride;
@@ -52,6 +57,7 @@ class ScoreCapture {
   void RunAttention(int layer, CapturedScores* scores);
   void RunFeedForward(int layer);
   void AddNorm(const ops::Linear& linear, const layers::LayerNorm* norm);
+  double ResidualSquares(const ops::Linear& linear) const;
   const layers::LayerNorm* FirstNormOf(int layer) const;
   float* operand() const;
 
@@ -62,7 +68,8 @@ class ScoreCapture {
   ops::Attention kernels_;
   std::int64_t seq_len_ = 0;
   memory::Buffer hidden_, operand_, projected_, context_, intermediate_, delta_, scratch_;
-  memory::Buffer probs_, sums_;
+  memory::Buffer probs_, sums_, values_;
+  std::vector<double> residual_squares_;
 };
 
 }  // namespace reprise::engine::analysis

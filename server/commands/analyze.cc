@@ -13,7 +13,7 @@
 #include "engine/device/cpu/cores.h"
 #include "nlohmann/json.hpp"
 #include "server/commands/exit_status.h"
-#include "server/commands/similarity_run.h"
+#include "server/commands/measure_heads.h"
 #include "server/commands/text_sample.h"
 #include "server/commands/whole_file.h"
 

@@ -5,10 +5,13 @@
 #include <cstdint>
 #include <cstdio>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
+#include <vector>
 
 #include "CLI/CLI.hpp"
 #include "absl/strings/str_cat.h"
@@ -20,15 +23,26 @@
 #include "nlohmann/json.hpp"
 #include "server/commands/conversion_quality.h"
 #include "server/commands/exit_status.h"
+#include "server/commands/measure_heads.h"
 #include "server/commands/plan_name.h"
 #include "server/commands/progress_bar.h"
 #include "server/commands/quantity_text.h"
-#include "server/commands/similarity_run.h"
 #include "server/commands/text_sample.h"
 #include "server/commands/whole_file.h"
+#include "server/config/option_parsers.h"
 
 namespace reprise::server::commands {
 namespace {
+
+// What makes a head a good source for another.
+enum class Criterion { kOutputError, kSimilarity };
+
+absl::StatusOr<Criterion> ParseCriterion(std::string_view text) {
+  if (text == "output-error") return Criterion::kOutputError;
+  if (text == "similarity") return Criterion::kSimilarity;
+  return absl::InvalidArgumentError(
+      absl::StrCat("'", std::string(text), "' is unknown; expected output-error, similarity"));
+}
 
 struct ConvertOptions {
   std::string model;
@@ -38,6 +52,7 @@ struct ConvertOptions {
   std::string plan;
   // By what texts say, instead:
   std::optional<double> budget;  // share of the score matrices to reuse
+  Criterion criterion = Criterion::kOutputError;
   TextSampleOptions sample;
   double min_quality = 0.95;
   bool force = false;
@@ -89,31 +104,83 @@ void PrintQuality(const ConversionQuality& quality) {
       100 * quality.neighbour_agreement);
 }
 
-// What was chosen by and how good it is, for conversion.json.
-nlohmann::ordered_json Describe(const ConvertOptions& options, const engine::reuse::ReusePlan& plan,
-                                const engine::analysis::SimilarityTable& table,
-                                const ConversionQuality& quality) {
-  const int heads = table.heads();
-  nlohmann::ordered_json reused = nlohmann::ordered_json::array();
-  for (int head = 0; head < table.layers() * heads; ++head) {
-    const engine::reuse::HeadRef source = plan.source(head / heads, head % heads);
+// A plan chosen by texts, and what is known of each reusing head.
+struct Choice {
+  engine::reuse::ReusePlan plan;
+  std::vector<double> value_scales;  // empty: all 1
+  nlohmann::ordered_json reused_heads = nlohmann::ordered_json::array();
+};
+
+// The choice whose sum of costs is small; `tell` adds what there is to say of a head and its
+// source.
+absl::StatusOr<Choice> Choose(
+    const LoadedCheckpoint& model, const ConvertOptions& options,
+    const std::function<double(int target, int source)>& cost,
+    const std::function<void(int target, int source, nlohmann::ordered_json* head)>& tell) {
+  const int layers = model.config.num_layers, heads = model.config.num_heads;
+  const int reused = static_cast<int>(std::lround(*options.budget * layers * heads));
+  Choice choice;
+  REPRISE_ASSIGN_OR_RETURN(choice.plan,
+                           engine::analysis::ChooseSources(layers, heads, reused, cost));
+  for (int head = 0; head < layers * heads; ++head) {
+    const engine::reuse::HeadRef source = choice.plan.source(head / heads, head % heads);
     const int number = source.layer * heads + source.head;
     if (number == head) continue;
-    reused.push_back({{"layer", head / heads},
-                      {"head", head % heads},
-                      {"source_layer", source.layer},
-                      {"source_head", source.head},
-                      {"similarity", table.mean(head, number)}});
+    nlohmann::ordered_json described = {{"layer", head / heads},
+                                        {"head", head % heads},
+                                        {"source_layer", source.layer},
+                                        {"source_head", source.head}};
+    tell(head, number, &described);
+    choice.reused_heads.push_back(std::move(described));
   }
-  return {{"chosen_by", "similarity"},
-          {"budget", *options.budget},
-          {"texts",
-           {{"chosen_on", table.texts()},
-            {"max_texts", options.sample.max_texts},
-            {"max_tokens", options.sample.max_tokens},
-            {"seed", options.sample.seed}}},
-          {"reused_heads", std::move(reused)},
-          {"quality", ToJson(quality)}};
+  return choice;
+}
+
+absl::StatusOr<Choice> ChooseBySimilarity(const LoadedCheckpoint& model,
+                                          const TokenizedTexts& texts,
+                                          const ConvertOptions& options) {
+  REPRISE_ASSIGN_OR_RETURN(const engine::analysis::SimilarityTable table,
+                           MeasureSimilarity(model, texts, options.threads));
+  return Choose(
+      model, options, [&](int target, int source) { return 1 - table.mean(target, source); },
+      [&](int target, int source, auto* head) {
+        (*head)["similarity"] = table.mean(target, source);
+      });
+}
+
+// A reusing head's values are multiplied by what makes its output most like before.
+absl::StatusOr<Choice> ChooseByOutputError(const LoadedCheckpoint& model,
+                                           const TokenizedTexts& texts,
+                                           const ConvertOptions& options) {
+  REPRISE_ASSIGN_OR_RETURN(const engine::analysis::OutputErrors errors,
+                           MeasureOutputErrors(model, texts, options.threads));
+  std::vector<double> scales(model.config.num_layers * model.config.num_heads, 1);
+  REPRISE_ASSIGN_OR_RETURN(
+      Choice choice,
+      Choose(
+          model, options, [&](int target, int source) { return errors.error(target, source); },
+          [&](int target, int source, auto* head) {
+            scales[target] = errors.scale(target, source);
+            (*head)["output_error"] = errors.error(target, source);
+            (*head)["value_scale"] = errors.scale(target, source);
+          }));
+  choice.value_scales = std::move(scales);
+  return choice;
+}
+
+// What was chosen by and how good it is, for conversion.json.
+nlohmann::ordered_json Describe(const ConvertOptions& options, const Choice& choice,
+                                std::size_t texts, const ConversionQuality& quality) {
+  return {
+      {"chosen_by", options.criterion == Criterion::kSimilarity ? "similarity" : "output-error"},
+      {"budget", *options.budget},
+      {"texts",
+       {{"chosen_on", texts},
+        {"max_texts", options.sample.max_texts},
+        {"max_tokens", options.sample.max_tokens},
+        {"seed", options.sample.seed}}},
+      {"reused_heads", choice.reused_heads},
+      {"quality", ToJson(quality)}};
 }
 
 absl::Status WriteDescription(const std::string& directory, const nlohmann::ordered_json& text) {
@@ -129,8 +196,8 @@ absl::Status CheckQuality(const ConvertOptions& options, const ConversionQuality
       "; nothing was written: lower --budget, or give --force for a model to train on"));
 }
 
-// Lets the heads reuse that attend most like an earlier one on the texts, and judges the result on
-// texts that were not looked at.
+// Lets the heads reuse for which the texts say that it costs least, and judges the result on texts
+// that were not looked at.
 absl::Status ConvertByTexts(const ConvertOptions& options) {
   REPRISE_ASSIGN_OR_RETURN(const LoadedCheckpoint model, LoadCheckpoint(options.model));
   TextSampleOptions sample = options.sample;
@@ -146,23 +213,21 @@ absl::Status ConvertByTexts(const ConvertOptions& options) {
   for (std::size_t i = 0; i < all.size(); ++i) {
     (i % kJudgedOneIn == 0 ? judged_on : chosen_on).push_back(all[i]);
   }
-  REPRISE_ASSIGN_OR_RETURN(const engine::analysis::SimilarityTable table,
-                           MeasureSimilarity(model, chosen_on, options.threads));
-  const int reused =
-      static_cast<int>(std::lround(*options.budget * table.layers() * table.heads()));
+  REPRISE_ASSIGN_OR_RETURN(const Choice choice,
+                           options.criterion == Criterion::kSimilarity
+                               ? ChooseBySimilarity(model, chosen_on, options)
+                               : ChooseByOutputError(model, chosen_on, options));
   engine::analysis::ConversionOptions conversion;
   conversion.input_directory = options.model;
   conversion.output_directory = options.output;
-  REPRISE_ASSIGN_OR_RETURN(
-      conversion.plan, engine::analysis::ChooseSources(
-                           table.layers(), table.heads(), reused,
-                           [&](int target, int source) { return 1 - table.mean(target, source); }));
+  conversion.plan = choice.plan;
+  conversion.value_scales = choice.value_scales;
   ConversionQuality quality;
   conversion.before_commit = [&](const std::string& directory) -> absl::Status {
     REPRISE_ASSIGN_OR_RETURN(quality,
                              JudgeConversion(options.model, directory, judged_on, options.threads));
     REPRISE_RETURN_IF_ERROR(CheckQuality(options, quality));
-    return WriteDescription(directory, Describe(options, conversion.plan, table, quality));
+    return WriteDescription(directory, Describe(options, choice, chosen_on.size(), quality));
   };
   ProgressBar progress("converting");
   conversion.progress = [&progress](int done, int total) { progress.Show(done, total); };
@@ -231,14 +296,19 @@ void AddConvertCommand(CLI::App& app, int* exit_status) {
       command
           ->add_option_function<double>(
               "--budget", [options](double share) { options->budget = share; },
-              "Share of all heads that are to reuse scores, 0 to 1: the ones that attend most "
-              "like a head of an earlier layer on --text")
+              "Share of all heads that are to reuse scores, 0 to 1: the ones for which it costs "
+              "least on --text")
           ->check(CLI::Range(0.0, 1.0))
           ->excludes(heads)
           ->excludes(layers)
           ->excludes(plan);
   command->option_defaults()->group("With --budget");
   CLI::Option* text = AddTextFlags(*command, &options->sample);
+  config::AddParsedOption(*command, "--by", &options->criterion, ParseCriterion,
+                          "output-error|similarity", "output-error",
+                          "What makes a head a good source: little change of the layer's output, "
+                          "with values scaled for it, or similar attention")
+      ->needs(budget);
   budget->needs(text);
   text->needs(budget);
   command

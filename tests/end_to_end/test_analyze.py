@@ -111,11 +111,14 @@ def convert(run_reprise, minilm, texts, output, *flags):
     return run_reprise("convert", minilm, "--text", texts, "--output", output, *flags)
 
 
-def test_convert_by_a_budget_says_how_good_it_is(run_reprise, minilm, tmp_path):
+@pytest.mark.parametrize("criterion,told", [("output-error", "value_scale"), ("similarity", "similarity")])
+def test_convert_by_a_budget_says_how_good_it_is(run_reprise, minilm, tmp_path, criterion, told):
     output = tmp_path / "converted"
-    result = convert(run_reprise, minilm, many_texts(tmp_path, 100), output, "--budget", 0.1)
+    flags = ["--budget", 0.1, "--by", criterion]
+    result = convert(run_reprise, minilm, many_texts(tmp_path, 100), output, *flags)
     assert result.returncode == 0, result.stderr
     description = json.loads((output / "conversion.json").read_text())
+    assert description["chosen_by"] == criterion
     assert description["quality"]["texts"] == 20 and description["texts"]["chosen_on"] == 80
     assert 0.95 <= description["quality"]["mean_cosine"] < 1
     assert f"{description['quality']['mean_cosine']:.4f}" in result.stdout
@@ -123,10 +126,23 @@ def test_convert_by_a_budget_says_how_good_it_is(run_reprise, minilm, tmp_path):
     assert len(reused) == 7  # of 72
     table = json.loads((output / "config.json").read_text())["attention_reuse"]["source"]
     for head in reused:
-        assert head["source_layer"] < head["layer"] and 0 < head["similarity"] < 1
+        assert head["source_layer"] < head["layer"] and 0 < head[told] < 1.5
         assert table[head["layer"]][head["head"]] == [head["source_layer"], head["source_head"]]
     inspected = run_reprise("inspect", output)
     assert inspected.returncode == 0, inspected.stderr
+
+
+def test_little_change_of_outputs_is_the_better_criterion(run_reprise, minilm, tmp_path):
+    texts = many_texts(tmp_path, 150)
+
+    def mean_cosine(criterion):
+        output = tmp_path / criterion
+        flags = ["--budget", 0.4, "--by", criterion, "--force"]
+        result = convert(run_reprise, minilm, texts, output, *flags)
+        assert result.returncode == 0, result.stderr
+        return json.loads((output / "conversion.json").read_text())["quality"]["mean_cosine"]
+
+    assert mean_cosine("output-error") > mean_cosine("similarity")
 
 
 def test_convert_writes_nothing_that_is_not_good_enough(run_reprise, minilm, tmp_path):

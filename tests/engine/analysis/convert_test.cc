@@ -8,6 +8,7 @@
 #include "engine/analysis/save_checkpoint.h"
 #include "engine/architectures/bert_config.h"
 #include "engine/architectures/bert_parameters.h"
+#include "engine/architectures/tensor_names.h"
 #include "engine/weights/checkpoint.h"
 #include "engine/weights/json_file.h"
 #include "engine/weights/planned_source.h"
@@ -53,7 +54,7 @@ std::string WriteOrdinary(const TemporaryDirectory& directory) {
 }
 
 ConversionOptions Options(const TemporaryDirectory& directory, ReusePlan plan) {
-  return {directory / "in", directory / "out", std::move(plan), {}, {}};
+  return {directory / "in", directory / "out", std::move(plan), {}, {}, {}};
 }
 
 // What `source` holds of the tensors of `config`, one after the other.
@@ -88,6 +89,49 @@ TEST(ConvertTest, TheResultIsTheOriginalSeenThroughThePlan) {
     const weights::PlannedSource planned(original, PlannedRowBlocks(*config));
     EXPECT_EQ(AllValues(**checkpoint, *config), AllValues(planned, *config)) << plan.name();
   }
+}
+
+TEST(ConvertTest, ValuesAreScaledByHeadAndNothingElse) {
+  const TemporaryDirectory directory;
+  WriteOrdinary(directory);
+  ConversionOptions options = Options(directory, *ReusePlan::Proposed(3, 4, 2, 2));
+  options.value_scales.assign(12, 1);
+  options.value_scales[4 + 1] = 0.5;  // layer 1, head 1
+  options.value_scales[8 + 3] = -2;   // layer 2, head 3
+  ASSERT_OK(ConvertStructurally(options));
+  const auto config = architectures::ReadBertConfig(directory / "out");
+  ASSERT_OK(config);
+  const auto checkpoint = Checkpoint::Open(directory / "out");
+  ASSERT_OK(checkpoint);
+  const weights::RandomSource original = RandomWeights(Small());
+  const weights::PlannedSource planned(original, PlannedRowBlocks(*config));
+  for (const weights::TensorSpec& tensor : BertParameters(*config, {.pooler = true})) {
+    std::vector<float> expected = *planned.Read(tensor.name, tensor.shape);
+    for (int layer = 0; layer < 3; ++layer) {
+      if (tensor.name !=
+          architectures::tensor_names::Weight(architectures::tensor_names::Value(layer))) {
+        continue;
+      }
+      // Two rows of eight numbers for each head.
+      for (std::size_t i = 0; i < expected.size(); ++i) {
+        expected[i] *= static_cast<float>(options.value_scales[4 * layer + i / 16]);
+      }
+    }
+    EXPECT_EQ(*(*checkpoint)->Read(tensor.name, tensor.shape), expected) << tensor.name;
+  }
+}
+
+TEST(ConvertTest, WhatIsRefusedBeforeItHasItsNameLeavesNothing) {
+  const TemporaryDirectory directory;
+  WriteOrdinary(directory);
+  ConversionOptions options = Options(directory, *ReusePlan::Proposed(3, 4, 2, 2));
+  options.before_commit = [](const std::string& staged) {
+    EXPECT_OK(Checkpoint::Open(staged));
+    return absl::FailedPreconditionError("not good enough");
+  };
+  EXPECT_THAT(ConvertStructurally(options),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("not good enough")));
+  EXPECT_FALSE(fs::exists(directory / "out"));
 }
 
 TEST(ConvertTest, ReportsWhatWasSaved) {

@@ -34,7 +34,7 @@ class Text {
       for (int key = 0; key < seq_len; ++key) values[key] /= sum;
     }
   }
-  CapturedScores scores() const { return {seq_len_, stride_, probs_.data()}; }
+  CapturedScores scores() const { return {seq_len_, stride_, probs_.data(), nullptr, {}}; }
   double Similarity(int head, int other) const {
     double distance = 0;
     for (int query = 0; query < seq_len_; ++query) {
@@ -120,7 +120,7 @@ TEST(SimilarityTable, EqualAttentionIsOneAndDisjointAttentionIsZero) {
   probs.data()[0] = 1;       // head 0 looks at key 0
   probs.data()[16 + 1] = 1;  // head 1 at key 1
   SimilarityTable table(2, 1);
-  table.Add({1, 16, probs.data()});
+  table.Add({1, 16, probs.data(), nullptr, {}});
   EXPECT_EQ(table.mean(0, 1), 0);
   EXPECT_EQ(table.mean(0, 0), 1);
   EXPECT_EQ(table.standard_error(0, 1), 0);

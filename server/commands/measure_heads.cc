@@ -1,4 +1,4 @@
-#include "server/commands/similarity_run.h"
+#include "server/commands/measure_heads.h"
 
 #include <algorithm>
 #include <chrono>
@@ -16,7 +16,13 @@
 namespace reprise::server::commands {
 namespace {
 
-absl::Status Announce(const LoadedCheckpoint& model, const TokenizedTexts& texts, int threads) {
+using engine::analysis::AnalysisOptions;
+
+// Runs `analyze(texts, options)` after saying what it will take.
+template <typename Analyze>
+auto RunAnnounced(const LoadedCheckpoint& model, const TokenizedTexts& texts, int threads,
+                  const Analyze& analyze) -> decltype(analyze(texts, AnalysisOptions())) {
+  if (texts.empty()) return absl::InvalidArgumentError("there is no text to analyse");
   std::vector<std::size_t> lengths;
   for (const auto& text : texts) lengths.push_back(text.size());
   const auto middle = lengths.begin() + static_cast<std::ptrdiff_t>(lengths.size() / 2);
@@ -24,10 +30,8 @@ absl::Status Announce(const LoadedCheckpoint& model, const TokenizedTexts& texts
   const auto sample = std::find_if(texts.begin(), texts.end(),
                                    [&](const auto& text) { return text.size() == *middle; });
   const auto begin = std::chrono::steady_clock::now();
-  REPRISE_RETURN_IF_ERROR(engine::analysis::AnalyzeSimilarity(model.config, model.weights,
-                                                              {*sample},
-                                                              {.threads = 1, .progress = {}})
-                              .status());
+  REPRISE_RETURN_IF_ERROR(
+      analyze(TokenizedTexts{*sample}, AnalysisOptions{.threads = 1, .progress = {}}).status());
   const std::chrono::duration<double> once = std::chrono::steady_clock::now() - begin;
   const auto longest = static_cast<std::int64_t>(*std::max_element(lengths.begin(), lengths.end()));
   const std::int64_t bytes =
@@ -37,7 +41,9 @@ absl::Status Announce(const LoadedCheckpoint& model, const TokenizedTexts& texts
               CountText(static_cast<double>(TokensOf(texts))).c_str(), threads,
               once.count() * static_cast<double>(texts.size()) / threads, ByteText(bytes).c_str());
   std::fflush(stdout);
-  return absl::OkStatus();
+  ProgressBar progress("analysing");
+  return analyze(
+      texts, AnalysisOptions{threads, [&](int done, int total) { progress.Show(done, total); }});
 }
 
 }  // namespace
@@ -52,18 +58,27 @@ absl::StatusOr<LoadedCheckpoint> LoadCheckpoint(const std::string& directory) {
   REPRISE_ASSIGN_OR_RETURN(
       loaded.weights,
       architectures::PackBertWeights(loaded.config, parts, *checkpoint, engine::DType::kF32));
+  if (!loaded.config.plan.is_exact()) return loaded;  // there is nothing to measure
+  REPRISE_ASSIGN_OR_RETURN(loaded.outputs,
+                           engine::analysis::ReadHeadOutputs(loaded.config, *checkpoint));
   return loaded;
 }
 
 absl::StatusOr<engine::analysis::SimilarityTable> MeasureSimilarity(const LoadedCheckpoint& model,
                                                                     const TokenizedTexts& texts,
                                                                     int threads) {
-  if (texts.empty()) return absl::InvalidArgumentError("there is no text to analyse");
-  REPRISE_RETURN_IF_ERROR(Announce(model, texts, threads));
-  ProgressBar progress("analysing");
-  return engine::analysis::AnalyzeSimilarity(
-      model.config, model.weights, texts,
-      {threads, [&](int done, int total) { progress.Show(done, total); }});
+  return RunAnnounced(model, texts, threads, [&](const auto& some, const auto& options) {
+    return engine::analysis::AnalyzeSimilarity(model.config, model.weights, some, options);
+  });
+}
+
+absl::StatusOr<engine::analysis::OutputErrors> MeasureOutputErrors(const LoadedCheckpoint& model,
+                                                                   const TokenizedTexts& texts,
+                                                                   int threads) {
+  return RunAnnounced(model, texts, threads, [&](const auto& some, const auto& options) {
+    return engine::analysis::AnalyzeOutputErrors(model.config, model.weights, model.outputs, some,
+                                                 options);
+  });
 }
 
 }  // namespace reprise::server::commands

@@ -1,9 +1,10 @@
-// Measures how alike a model's heads attend, and says meanwhile how it goes.
+// Measures a model's heads on texts, and says meanwhile how it goes.
 #pragma once
 
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "engine/analysis/output_errors.h"
 #include "engine/analysis/similarity_table.h"
 #include "engine/architectures/bert_config.h"
 #include "engine/architectures/bert_weights.h"
@@ -15,6 +16,7 @@ namespace reprise::server::commands {
 struct LoadedCheckpoint {
   engine::architectures::BertConfig config;
   engine::architectures::BertWeights weights;
+  engine::analysis::HeadOutputs outputs;
 };
 absl::StatusOr<LoadedCheckpoint> LoadCheckpoint(const std::string& directory);
 
@@ -23,5 +25,9 @@ absl::StatusOr<LoadedCheckpoint> LoadCheckpoint(const std::string& directory);
 absl::StatusOr<engine::analysis::SimilarityTable> MeasureSimilarity(const LoadedCheckpoint& model,
                                                                     const TokenizedTexts& texts,
                                                                     int threads);
+
+absl::StatusOr<engine::analysis::OutputErrors> MeasureOutputErrors(const LoadedCheckpoint& model,
+                                                                   const TokenizedTexts& texts,
+                                                                   int threads);
 
 }  // namespace reprise::server::commands
