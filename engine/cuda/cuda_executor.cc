@@ -317,24 +317,29 @@ absl::Status CudaExecutor::Run(const RaggedBatch& batch, const OutputSet& wanted
   const StagingShape shape = ShapeOf(batch);
   staging_.Write(batch, shape);
   const bool whole = MakeSchedules(batch);
-  REPRISE_RETURN_IF_ERROR(staging_.Copy(stream_));
-
   RunShape& known = Remember(shape);
   const bool measure = known.runs % kRunsPerMeasurement == 1;
   // Not before the shape was run once: then kernels are loaded and nothing is allocated.
   const bool as_graph = whole && !measure && known.runs > 0 && known.may_have_graph &&
                         shape.rows <= kMostGraphRows && &known != &other_;
   const std::int64_t rows = as_graph ? shape.rows : batch.total_tokens();
-  if (measure) REPRISE_RETURN_IF_ERROR(events_.Start(stream_));
-  if (as_graph) {
-    REPRISE_RETURN_IF_ERROR(EnqueueGraph(shape, &known, report));
-  } else {
-    REPRISE_RETURN_IF_ERROR(EnqueueEncoder(rows, measure));
-    report->direct_runs = 1;
-  }
-  REPRISE_RETURN_IF_ERROR(EnqueueHeads(batch, wanted, outputs));
-  if (measure) REPRISE_RETURN_IF_ERROR(events_.EndOf(stream_, Phase::kPooling));
-  REPRISE_RETURN_IF_ERROR(stream_.Wait());
+  const auto enqueue = [&]() -> absl::Status {
+    REPRISE_RETURN_IF_ERROR(staging_.Copy(stream_));
+    if (measure) REPRISE_RETURN_IF_ERROR(events_.Start(stream_));
+    if (as_graph) {
+      REPRISE_RETURN_IF_ERROR(EnqueueGraph(shape, &known, report));
+    } else {
+      REPRISE_RETURN_IF_ERROR(EnqueueEncoder(rows, measure));
+      report->direct_runs = 1;
+    }
+    REPRISE_RETURN_IF_ERROR(EnqueueHeads(batch, wanted, outputs));
+    return measure ? events_.EndOf(stream_, Phase::kPooling) : absl::OkStatus();
+  };
+  const absl::Status enqueued = enqueue();
+  // Also after an error: what was put into the stream reads memory that the next run writes.
+  const absl::Status done = stream_.Wait();
+  REPRISE_RETURN_IF_ERROR(enqueued);
+  REPRISE_RETURN_IF_ERROR(done);
   ++known.runs;
   if (measure) {
     REPRISE_ASSIGN_OR_RETURN(known.phases, events_.Times());
