@@ -37,6 +37,11 @@ cudaError_t Allocate(void** pointer, std::size_t bytes) {
 
 }  // namespace
 
+EmulatedFaults& Faults() {
+  static EmulatedFaults faults;
+  return faults;
+}
+
 void RunOnEmulatedStream(cudaStream_t stream, std::function<void()> work) {
   if (stream != nullptr && stream->captured != nullptr) {
     stream->captured->work.push_back(std::move(work));
@@ -47,7 +52,11 @@ void RunOnEmulatedStream(cudaStream_t stream, std::function<void()> work) {
 
 extern "C" {
 
-cudaError_t cudaMalloc(void** pointer, std::size_t bytes) { return Allocate(pointer, bytes); }
+cudaError_t cudaMalloc(void** pointer, std::size_t bytes) {
+  if (Faults().allocations_left == 0) return cudaErrorMemoryAllocation;
+  if (Faults().allocations_left > 0) --Faults().allocations_left;
+  return Allocate(pointer, bytes);
+}
 cudaError_t cudaHostAlloc(void** pointer, std::size_t bytes, unsigned) {
   return Allocate(pointer, bytes);
 }
@@ -97,7 +106,7 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream) {
   delete stream;
   return cudaSuccess;
 }
-cudaError_t cudaStreamSynchronize(cudaStream_t) { return cudaSuccess; }
+cudaError_t cudaStreamSynchronize(cudaStream_t) { return Faults().of_waiting; }
 
 cudaError_t cudaEventCreate(cudaEvent_t* event) {
   *event = new CUevent_st;

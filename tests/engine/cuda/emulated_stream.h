@@ -5,5 +5,12 @@
 
 #include <functional>
 
+// What the emulated device does wrong; nothing by default.
+struct EmulatedFaults {
+  int allocations_left = -1;             // device memory runs out after so many more; -1: never
+  cudaError_t of_waiting = cudaSuccess;  // what waiting for a stream gives
+};
+EmulatedFaults& Faults();
+
 // Null stands for the default stream, which is never captured.
 void RunOnEmulatedStream(cudaStream_t stream, std::function<void()> work);
