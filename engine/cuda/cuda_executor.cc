@@ -39,7 +39,6 @@ constexpr std::int64_t kRunsPerMeasurement = 64;
 // Of a micro-batch: with fewer, matrix products are noticeably slower for each row. (H200,
 // BERT-base: 0.49 us a row with 4096, 0.41 with 16384.)
 constexpr std::int64_t kEfficientRows = 8192;
-constexpr std::int64_t kStoredTileBytes = 2 * kTileScores + 4 * kTile;
 
 // Rows that a graph for so many tokens runs: few shapes, few rows too many.
 std::int64_t GraphRows(std::int64_t tokens) {
@@ -71,8 +70,7 @@ StoreRoom RoomFor(const BertConfig& config, const ExecutorOptions& options,
   if (allowed.stored) room.probs = std::min(most, options.score_cache_bytes / kStoredTileBytes);
   room.maxima = room.probs;
   if (!allowed.recompute) return room;
-  constexpr std::int64_t kMaximaBytes = kTile * static_cast<std::int64_t>(sizeof(float));
-  room.maxima = std::max({room.maxima, std::min(most, options.score_cache_bytes / kMaximaBytes),
+  room.maxima = std::max({room.maxima, std::min(most, options.score_cache_bytes / kMaximaTileBytes),
                           ScoreTiles(longest, slots)});
   return room;
 }

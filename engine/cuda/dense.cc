@@ -16,7 +16,7 @@ absl::StatusOr<Dense> Dense::Upload(std::span<const float> weight, std::span<con
   const auto upload = [](std::span<const float> values) -> absl::StatusOr<DeviceBuffer> {
     std::vector<BFloat16> rounded(values.size());
     std::transform(values.begin(), values.end(), rounded.begin(), BFloat16::FromFloat);
-    return DeviceBuffer::Upload(memory::Purpose::kWeights, std::as_bytes(std::span(rounded)));
+    return DeviceBuffer::Upload(memory::Purpose::kWeights, rounded);
   };
   REPRISE_ASSIGN_OR_RETURN(dense.weight_, upload(weight));
   REPRISE_ASSIGN_OR_RETURN(dense.bias_, upload(bias));

@@ -24,11 +24,6 @@ constexpr std::int64_t kLengths[] = {64, 128, 256, 512, 1024, 2048, 4096};
 constexpr std::int64_t kBlocksPerMultiprocessor = 8;  // of a measured batch, at least
 constexpr int kRounds = 5;
 
-template <typename T>
-absl::StatusOr<DeviceBuffer> Upload(const std::vector<T>& values) {
-  return DeviceBuffer::Upload(memory::Purpose::kScratch, std::as_bytes(std::span(values)));
-}
-
 // A layer whose sequences all have one length, and all heads do the same.
 class UniformLayer {
  public:
@@ -112,9 +107,10 @@ class UniformLayer {
       computing[head].computed = keeping[head].computed = head;
       keeping[head].slot = reusing[head].slot = head;
     }
-    REPRISE_ASSIGN_OR_RETURN(computing_, Upload(computing));
-    REPRISE_ASSIGN_OR_RETURN(keeping_, Upload(keeping));
-    REPRISE_ASSIGN_OR_RETURN(reusing_, Upload(reusing));
+    REPRISE_ASSIGN_OR_RETURN(computing_,
+                             DeviceBuffer::Upload(memory::Purpose::kScratch, computing));
+    REPRISE_ASSIGN_OR_RETURN(keeping_, DeviceBuffer::Upload(memory::Purpose::kScratch, keeping));
+    REPRISE_ASSIGN_OR_RETURN(reusing_, DeviceBuffer::Upload(memory::Purpose::kScratch, reusing));
     return absl::OkStatus();
   }
 
@@ -129,8 +125,10 @@ class UniformLayer {
         [&](std::int64_t) { return strategy; }, {blocks, block_counts}, &micro_batches);
     Scheduled scheduled;
     scheduled.num_blocks = micro_batches.front().blocks;
-    REPRISE_ASSIGN_OR_RETURN(scheduled.blocks, Upload(blocks));
-    REPRISE_ASSIGN_OR_RETURN(scheduled.block_counts, Upload(block_counts));
+    REPRISE_ASSIGN_OR_RETURN(scheduled.blocks,
+                             DeviceBuffer::Upload(memory::Purpose::kScratch, blocks));
+    REPRISE_ASSIGN_OR_RETURN(scheduled.block_counts,
+                             DeviceBuffer::Upload(memory::Purpose::kScratch, block_counts));
     return scheduled;
   }
 

@@ -6,6 +6,7 @@
 #include <memory>
 #include <span>
 #include <utility>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "engine/memory/memory_account.h"
@@ -51,6 +52,11 @@ class DeviceBuffer : public OwnedBlock<ReleaseDeviceMemory> {
   // With a copy of these bytes, done when it returns.
   static absl::StatusOr<DeviceBuffer> Upload(memory::Purpose purpose,
                                              std::span<const std::byte> bytes);
+  template <typename T>
+  static absl::StatusOr<DeviceBuffer> Upload(memory::Purpose purpose,
+                                             const std::vector<T>& values) {
+    return Upload(purpose, std::as_bytes(std::span(values)));
+  }
   DeviceBuffer() = default;
 
  private:

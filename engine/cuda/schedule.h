@@ -20,14 +20,15 @@ constexpr std::int64_t QueryBlocksOf(std::int64_t seq_len) {
   return (seq_len + kBlockQueries - 1) / kBlockQueries;
 }
 
-// Tiles of scores of one sequence with all its slots, and the bytes that they take with what
-// belongs to them: probabilities in bf16, a maximum for each row of a tile, a sum for each row.
+// Tiles of scores of one sequence with all its slots.
 constexpr std::int64_t ScoreTiles(std::int64_t seq_len, int slots) {
   return slots * TilesOf(seq_len) * TilesOf(seq_len);
 }
-constexpr std::int64_t StoredBytes(std::int64_t seq_len, int slots) {
-  return ScoreTiles(seq_len, slots) * (2 * kTileScores + 4 * kTile) + slots * seq_len * 4;
-}
+
+// What a tile takes: a maximum for each row, where scores are stored or rebuilt, and probabilities
+// in bf16 where they are stored.
+inline constexpr std::int64_t kMaximaTileBytes = 4 * kTile;
+inline constexpr std::int64_t kStoredTileBytes = 2 * kTileScores + kMaximaTileBytes;
 
 // Of a micro-batch; one sequence is always taken.
 struct ScheduleLimits {

@@ -20,11 +20,6 @@ using Floats = std::vector<float>;
 // Of matrices: 16 bytes of bf16, what kernels and products load at once.
 constexpr std::int64_t kColumnStep = 8;
 
-template <typename T>
-absl::StatusOr<DeviceBuffer> Upload(const std::vector<T>& values) {
-  return DeviceBuffer::Upload(memory::Purpose::kWeights, std::as_bytes(std::span(values)));
-}
-
 // Rows of heads, `columns` wide: each head's rows are followed by zero rows up to `padded`.
 Floats PadHeadRows(const Floats& rows, int head_dim, int padded, std::int64_t columns) {
   const std::int64_t heads = static_cast<std::int64_t>(rows.size()) / (head_dim * columns);
@@ -92,7 +87,7 @@ class Uploader {
   absl::StatusOr<DeviceBuffer> UploadTensor(const std::string& name,
                                             std::initializer_list<std::int64_t> shape) const {
     REPRISE_ASSIGN_OR_RETURN(const Floats values, Read(name, shape));
-    return Upload(values);
+    return DeviceBuffer::Upload(memory::Purpose::kWeights, values);
   }
 
   absl::StatusOr<Norm> UploadNorm(const std::string& stem) const {
@@ -204,7 +199,7 @@ class Uploader {
                            ordinal * BiasWidth();
       }
     }
-    return Upload(roles);
+    return DeviceBuffer::Upload(memory::Purpose::kWeights, roles);
   }
 
   std::int64_t BiasWidth() const { return 2 * std::int64_t{config_.relative_position_max} - 1; }

@@ -184,8 +184,8 @@ TEST_F(CudaExecutorErrors, AutoStoresOnlyWhatLeavesBatchesWhole) {
   const std::vector<Sequence> batch = RandomBatch(model.config, 2, random_);
   ExecutorOptions options;
   options.max_batch_tokens = 4096;
-  options.score_cache_bytes =
-      StoredBytes(64, loaded->plan().num_score_slots());  // one sequence's, of up to 64 tokens
+  options.score_cache_bytes = ScoreTiles(64, loaded->plan().num_score_slots()) *
+                              kStoredTileBytes;  // one sequence's, of up to 64 tokens
   for (const ReuseStrategy strategy : {ReuseStrategy::kAuto, ReuseStrategy::kStored}) {
     options.strategy = strategy;
     const auto executor = MakeExecutor(loaded, options);
