@@ -48,7 +48,7 @@ absl::StatusOr<Sum> SumOverTexts(const architectures::BertConfig& config,
   for (int worker = 0; worker < team.size(); ++worker) {
     REPRISE_ASSIGN_OR_RETURN(
         std::unique_ptr<ScoreCapture> capture,
-        ScoreCapture::Create(config, weights, static_cast<std::int64_t>(longest)));
+        ScoreCapture::Create(config, weights, {.max_seq_len = static_cast<std::int64_t>(longest)}));
     captures.push_back(std::move(capture));
     sums.push_back(empty);
   }

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "engine/analysis/analyze.h"
+#include "engine/analysis/sensitivity.h"
 #include "engine/architectures/bert_parameters.h"
 #include "engine/check.h"
 #include "engine/weights/checkpoint.h"
@@ -33,10 +34,8 @@ auto RunAnnounced(const LoadedCheckpoint& model, const TokenizedTexts& texts, in
   REPRISE_RETURN_IF_ERROR(
       analyze(TokenizedTexts{*sample}, AnalysisOptions{.threads = 1, .progress = {}}).status());
   const std::chrono::duration<double> once = std::chrono::steady_clock::now() - begin;
-  const auto longest = static_cast<std::int64_t>(*std::max_element(lengths.begin(), lengths.end()));
-  const std::int64_t bytes =
-      model.weights.packed_bytes +
-      threads * engine::analysis::ScoreCapture::BytesFor(model.config, longest);
+  const std::int64_t bytes = model.weights.packed_bytes +
+                             engine::analysis::TextWorkers::BytesFor(model.config, texts, threads);
   std::printf("%zu texts, %s tokens, %d threads: about %.0f s and %s of memory\n", texts.size(),
               CountText(static_cast<double>(TokensOf(texts))).c_str(), threads,
               once.count() * static_cast<double>(texts.size()) / threads, ByteText(bytes).c_str());
@@ -72,13 +71,22 @@ absl::StatusOr<engine::analysis::SimilarityTable> MeasureSimilarity(const Loaded
   });
 }
 
-absl::StatusOr<engine::analysis::OutputErrors> MeasureOutputErrors(const LoadedCheckpoint& model,
-                                                                   const TokenizedTexts& texts,
-                                                                   int threads) {
+absl::StatusOr<engine::analysis::HeadStatistics> MeasureHeads(const LoadedCheckpoint& model,
+                                                              const TokenizedTexts& texts,
+                                                              int threads) {
   return RunAnnounced(model, texts, threads, [&](const auto& some, const auto& options) {
-    return engine::analysis::AnalyzeOutputErrors(model.config, model.weights, model.outputs, some,
-                                                 options);
+    return engine::analysis::MeasureHeadStatistics(model.config, model.weights, model.outputs, some,
+                                                   options);
   });
+}
+
+absl::StatusOr<std::vector<double>> MeasureHeadSensitivity(
+    const LoadedCheckpoint& model, const engine::analysis::OutputErrors& errors,
+    const TokenizedTexts& texts, int threads) {
+  ProgressBar progress("replacing heads one by one");
+  return engine::analysis::MeasureSensitivity(
+      model.config, model.weights, model.outputs, errors, texts,
+      {threads, [&](int done, int total) { progress.Show(done, total); }});
 }
 
 }  // namespace reprise::server::commands
