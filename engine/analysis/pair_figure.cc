@@ -14,7 +14,6 @@ namespace reprise::engine::analysis {
 namespace {
 
 constexpr double kPanel = 236;  // pixels that a matrix may take
-constexpr double kLabels = 96;  // for tokens, on the left and above
 constexpr double kGap = 12;
 constexpr double kHeading = 18;  // above the tokens
 
@@ -22,22 +21,35 @@ constexpr double kHeading = 18;  // above the tokens
 struct Layout {
   int tokens;
   double cell;
-  double panel_x(int panel) const { return kLabels + panel * (size() + kGap); }
-  double panel_y() const { return kHeading + kLabels; }
+  double labels;  // room for tokens, on the left and above
+  double panel_x(int panel) const { return labels + panel * (size() + kGap); }
+  double panel_y() const { return kHeading + labels; }
   double size() const { return tokens * cell; }
 };
 
-// Long tokens would run into the picture's edge.
+// In UTF-8 every byte but those begins a letter.
+bool Continues(char byte) { return (static_cast<unsigned char>(byte) & 0xc0) == 0x80; }
+
+// Long tokens leave no room for the matrix.
 std::string Shortened(const std::string& token) {
   constexpr std::size_t kLongest = 13;
   std::string text;
   std::size_t letters = 0;
   for (const char c : token) {
-    const bool begins = (static_cast<unsigned char>(c) & 0xc0) != 0x80;
-    if (begins && ++letters > kLongest) return text + "\xe2\x80\xa6";
+    if (!Continues(c) && ++letters > kLongest) return text + "\xe2\x80\xa6";
     text += c;
   }
   return text;
+}
+
+double RoomFor(const std::vector<std::string>& tokens) {
+  std::ptrdiff_t longest = 0;
+  for (const std::string& token : tokens) {
+    const std::string text = Shortened(token);
+    longest = std::max(
+        longest, std::count_if(text.begin(), text.end(), [](char c) { return !Continues(c); }));
+  }
+  return 12 + 5.8 * static_cast<double>(longest);  // of 9 pixels' height
 }
 
 // One panel. Cells of one colour are one path, so that a page with many pairs stays small: a cell
@@ -70,7 +82,7 @@ void DrawTokens(const AttentionMaps& maps, const Layout& layout, Picture* pictur
   for (int token = 0; token < layout.tokens; token += step) {
     const std::string text = Shortened(maps.tokens[token]);
     const double middle = (token + 0.5) * layout.cell + 3;
-    picture->Text(kLabels - 4, layout.panel_y() + middle, Anchor::kEnd, text);
+    picture->Text(layout.labels - 4, layout.panel_y() + middle, Anchor::kEnd, text);
     for (int panel = 0; panel < 3; ++panel) {
       picture->UpwardText(layout.panel_x(panel) + middle, layout.panel_y() - 4, text);
     }
@@ -78,15 +90,18 @@ void DrawTokens(const AttentionMaps& maps, const Layout& layout, Picture* pictur
   picture->Element("</g>");
 }
 
-// Few colours make few paths; the eye tells no more apart.
-double Rounded(double value) { return std::round(value * 32) / 32; }
+// Most probabilities are small: by their square root they show all the same. Few colours make few
+// paths, and the eye tells no more apart.
+double Shade(double value) {
+  return std::copysign(std::round(std::sqrt(std::abs(value)) * 32) / 32, value);
+}
 
 }  // namespace
 
 std::string PairPicture(const AttentionMaps& maps, int number) {
   const PairMaps& pair = maps.pairs[number];
   const int tokens = static_cast<int>(maps.tokens.size());
-  const Layout layout = {tokens, std::min(13.0, kPanel / tokens)};
+  const Layout layout = {tokens, std::min(13.0, kPanel / tokens), RoomFor(maps.tokens)};
   const std::string first = NameOf(pair.heads.first), second = NameOf(pair.heads.second);
   Picture picture(absl::StrCat("pair-", number + 1),
                   absl::StrCat("Attention of head ", first, ", of head ", second,
@@ -101,7 +116,7 @@ std::string PairPicture(const AttentionMaps& maps, int number) {
   };
   const auto attention_of = [&](const std::vector<float>& matrix) {
     return [&at, &matrix](int query, int key) {
-      return AttentionColor(Rounded(at(matrix, query, key)));
+      return AttentionColor(Shade(at(matrix, query, key)));
     };
   };
   DrawMatrix(layout, 0, "first", attention_of(pair.first), &picture);
@@ -109,26 +124,32 @@ std::string PairPicture(const AttentionMaps& maps, int number) {
   DrawMatrix(
       layout, 2, "difference",
       [&](int query, int key) {
-        return DifferenceColor(Rounded(at(pair.first, query, key) - at(pair.second, query, key)));
+        return DifferenceColor(Shade(at(pair.first, query, key) - at(pair.second, query, key)));
       },
       &picture);
   return std::move(picture).Finish();
 }
 
 std::string AttentionScale() {
+  constexpr double kFirst = 8, kSecond = 396, kStep = 9, kMiddle = kSecond + 16.5 * kStep;
   Picture picture("attention-scale", "Colours of attention probabilities and of their differences",
-                  720, 34);
+                  720, 48);
   for (int i = 0; i <= 32; ++i) {
-    picture.Rect(8 + 9 * i, 0, 9, 14, AttentionColor(i / 32.0));
-    picture.Rect(388 + 9 * i, 0, 9, 14, DifferenceColor(i / 16.0 - 1));
+    picture.Rect(kFirst + kStep * i, 0, kStep, 14, AttentionColor(i / 32.0));
+    picture.Rect(kSecond + kStep * i, 0, kStep, 14, DifferenceColor(i / 16.0 - 1));
   }
-  picture.Text(8, 30, Anchor::kStart, "attention 0");
-  picture.Text(305, 30, Anchor::kEnd, "1");
-  picture.Text(388, 30, Anchor::kStart,
-               "\xe2\x88\x92"
-               "1: only the second");
-  picture.Text(536, 30, Anchor::kMiddle, "0");
-  picture.Text(685, 30, Anchor::kEnd, "+1: only the first");
+  for (const double value : {0.0, 0.01, 0.1, 0.25, 0.5, 1.0}) {
+    picture.Text(kFirst + kStep * (32 * std::sqrt(value) + 0.5), 28, Anchor::kMiddle,
+                 Coordinate(value));
+  }
+  for (const double value : {-1.0, -0.25, -0.01, 0.01, 0.25, 1.0}) {
+    const double place = std::copysign(std::sqrt(std::abs(value)), value);
+    picture.Text(kMiddle + 16 * kStep * place, 28, Anchor::kMiddle,
+                 absl::StrCat(value < 0 ? "\xe2\x88\x92" : "+", Coordinate(std::abs(value))));
+  }
+  picture.Text(kFirst, 44, Anchor::kStart, "attention probability");
+  picture.Text(kSecond, 44, Anchor::kStart, "more by the second head");
+  picture.Text(kSecond + 33 * kStep, 44, Anchor::kEnd, "more by the first head");
   return std::move(picture).Finish();
 }
 

@@ -66,8 +66,8 @@ std::string Opening(const SimilarityReport& report) {
   std::string html = absl::StrCat(
       "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>Attention of ",
       model, "</title>\n<meta name=\"viewport\" content=\"width=device-width\">\n<style>", kStyle,
-      "</style></head><body>\n<h1>How alike the heads of ", model, " attend</h1>\n<p>",
-      table.texts(), table.texts() == 1 ? " text, " : " texts, ", report.subject.tokens,
+      "</style></head><body>\n<h1>How alike the heads attend</h1>\n<p>Model <b>", model,
+      "</b>: ", table.texts(), table.texts() == 1 ? " text, " : " texts, ", report.subject.tokens,
       " tokens, each text cut to ", report.subject.max_tokens, " tokens; ", table.layers(),
       " layers of ", table.heads(),
       " heads. The similarity of two heads on a text is 1 minus half the summed differences of "
@@ -75,10 +75,10 @@ std::string Opening(const SimilarityReport& report) {
       "over the texts. ");
   if (table.texts() >= 2) {
     absl::StrAppend(&html,
-                    "With 95&nbsp;% confidence, other texts of this kind would change no "
-                    "single number by more than ",
+                    "The 95&nbsp;% confidence interval of a number, from how much the texts "
+                    "differ, is at most \xc2\xb1 ",
                     Fixed(WidestInterval(table), 3),
-                    "; tips under the pointer give each pair its own interval.");
+                    "; tips under the pointer give each pair's own.");
   } else {
     html += "One text says nothing about how much others would differ.";
   }

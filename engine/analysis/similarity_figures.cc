@@ -131,13 +131,11 @@ std::string TablePicture(const SimilarityTable& table) {
 }
 
 std::string SimilarityScale() {
-  Picture picture("scale", "Colours of similarity from 0 to 1", 340, 34);
-  for (int i = 0; i <= 30; ++i) {
-    picture.Rect(8 + 10 * i, 0, 10, 14, SimilarityColor(i / 30.0));
-  }
+  Picture picture("scale", "Colours of similarity from 0 to 1", 420, 34);
+  for (int i = 0; i <= 32; ++i) picture.Rect(8 + 12 * i, 0, 12, 14, SimilarityColor(i / 32.0));
   picture.Text(8, 30, Anchor::kStart, "0: other keys");
-  picture.Text(163, 30, Anchor::kMiddle, "0.5");
-  picture.Text(318, 30, Anchor::kEnd, "1: the same attention");
+  picture.Text(206, 30, Anchor::kMiddle, "0.5");
+  picture.Text(404, 30, Anchor::kEnd, "1: the same attention");
   return std::move(picture).Finish();
 }
 

@@ -13,6 +13,7 @@
 #include "engine/check.h"
 #include "engine/weights/checkpoint.h"
 #include "engine/weights/random_source.h"
+#include "server/commands/machine.h"
 #include "server/commands/progress_bar.h"
 #include "server/commands/quantity_text.h"
 
@@ -62,11 +63,13 @@ std::int64_t LongestOf(const TokenizedTexts& texts) {
   return static_cast<std::int64_t>(longest);
 }
 
-// Says what it will take to run the texts. `bytes_of_a_sum`: what each thread sums up in.
+// Says what it will take to run the texts. `bytes_before`: what the process has, the model
+// included; `bytes_of_a_sum`: what each thread sums up in.
 void Announce(const LoadedCheckpoint& model, const TokenizedTexts& texts, int threads,
-              double seconds_of_one_thread, std::int64_t bytes_of_a_sum, const char* what) {
+              double seconds_of_one_thread, std::int64_t bytes_before, std::int64_t bytes_of_a_sum,
+              const char* what) {
   const std::int64_t bytes =
-      model.weights.packed_bytes + bytes_of_a_sum +
+      std::max(bytes_before, model.weights.packed_bytes) + bytes_of_a_sum +
       threads * (engine::analysis::ScoreCapture::BytesFor(model.config, LongestOf(texts)) +
                  bytes_of_a_sum);
   std::printf("%zu texts, %s tokens%s, %d threads: about %.0f s and %s of memory\n", texts.size(),
@@ -81,8 +84,9 @@ auto RunAnnounced(const LoadedCheckpoint& model, const TokenizedTexts& texts, in
                   std::int64_t bytes_of_a_sum, const Analyze& analyze)
     -> decltype(analyze(texts, AnalysisOptions())) {
   if (texts.empty()) return absl::InvalidArgumentError("there is no text to analyse");
+  const std::int64_t before = PeakResidentBytes();
   REPRISE_ASSIGN_OR_RETURN(const double seconds, EstimateSeconds(texts, analyze));
-  Announce(model, texts, threads, seconds, bytes_of_a_sum, "");
+  Announce(model, texts, threads, seconds, before, bytes_of_a_sum, "");
   ProgressBar progress("analysing");
   return analyze(
       texts, AnalysisOptions{threads, [&](int done, int total) { progress.Show(done, total); }});
@@ -125,13 +129,14 @@ absl::Status AnnounceSimilarity(const LoadedCheckpoint& model, const TokenizedTe
   TokenizedTexts left;
   for (const std::int64_t first : done) left.insert(left.end(), texts.begin() + first, texts.end());
   if (left.empty()) return absl::OkStatus();
+  const std::int64_t before = PeakResidentBytes();
   REPRISE_ASSIGN_OR_RETURN(
       const double seconds, EstimateSeconds(left, [&](const auto& some, const auto& options) {
         return engine::analysis::AnalyzeSimilarity(model.config, model.weights, some, options);
       }));
   // What a run is resumed from, and what is measured with other weights, is kept beside.
   const std::int64_t tables = static_cast<std::int64_t>(1 + done.size()) * TableBytes(model.config);
-  Announce(model, texts, threads, seconds, tables,
+  Announce(model, texts, threads, seconds, before, tables,
            done.size() > 1 ? ", also with random weights" : "");
   return absl::OkStatus();
 }
