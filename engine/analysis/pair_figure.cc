@@ -142,10 +142,13 @@ std::string AttentionScale() {
     picture.Text(kFirst + kStep * (32 * std::sqrt(value) + 0.5), 28, Anchor::kMiddle,
                  Coordinate(value));
   }
-  for (const double value : {-1.0, -0.25, -0.01, 0.01, 0.25, 1.0}) {
+  for (const double value : {-1.0, -0.25, 0.0, 0.25, 1.0}) {
     const double place = std::copysign(std::sqrt(std::abs(value)), value);
     picture.Text(kMiddle + 16 * kStep * place, 28, Anchor::kMiddle,
-                 absl::StrCat(value < 0 ? "\xe2\x88\x92" : "+", Coordinate(std::abs(value))));
+                 absl::StrCat(value < 0   ? "\xe2\x88\x92"
+                              : value > 0 ? "+"
+                                          : "",
+                              Coordinate(std::abs(value))));
   }
   picture.Text(kFirst, 44, Anchor::kStart, "attention probability");
   picture.Text(kSecond, 44, Anchor::kStart, "more by the second head");
