@@ -247,7 +247,7 @@ int RunAnalyze(const AnalyzeOptions& options) {
 void AddReportFlags(CLI::App& command, AnalyzeOptions* options) {
   command.option_defaults()->group("In the report");
   config::AddParsedList(
-      command, "--pair", &options->pairs, engine::analysis::ParseHeadPair, "L.H:L.H ...", "",
+      command, "--pair", &options->pairs, engine::analysis::ParseHeadPair, "L.H:L.H", "",
       "Two heads, by layer and head from 1, whose attention on one text is drawn; with commas or "
       "by "
       "repeating the flag; default: the most alike of each two neighbouring layers");
