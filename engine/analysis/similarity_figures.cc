@@ -54,7 +54,10 @@ std::string MeanText(const SimilarityTable& table, int head, int other) {
   const std::string mean = Fixed(table.mean(head, other), 2);
   if (head == other || table.texts() < 2) return mean;
   const double interval = table.standard_errors_of_95_percent() * table.standard_error(head, other);
-  return absl::StrCat(mean, " \xc2\xb1 ", Fixed(interval, interval < 0.0095 ? 3 : 2));
+  return absl::StrCat(mean, " \xc2\xb1 ",
+                      Fixed(interval, interval < 0.00095  ? 4
+                                      : interval < 0.0095 ? 3
+                                                          : 2));
 }
 
 std::string BestPairsPicture(std::string_view id, const SimilarityTable& table, double width) {
@@ -64,7 +67,7 @@ std::string BestPairsPicture(std::string_view id, const SimilarityTable& table, 
   const bool numbered = cell >= 26;
   const double size = kMargin + layers * cell + 4;
   Picture picture(id, "Similarity of the most alike pair of heads of every two layers", size, size);
-  const int label_step = cell >= 14 ? 1 : 5;
+  const int label_step = cell >= 18 ? 1 : 5;
   for (int row = 0; row < layers; ++row) {
     const double y = kMargin + row * cell;
     if ((row + 1) % label_step == 0) {

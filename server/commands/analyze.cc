@@ -130,12 +130,31 @@ absl::StatusOr<std::vector<std::int32_t>> PairText(const AnalyzeOptions& options
       *std::min_element(texts.begin(), texts.end(),
                         [&](const auto& a, const auto& b) { return distance(a) < distance(b); });
   // The end, a special token with most models, stays.
-  if (static_cast<std::int64_t>(text.size()) > most)
+  if (static_cast<std::int64_t>(text.size()) > most) {
     text.erase(text.begin() + most - 1, text.end() - 1);
+  }
   return text;
 }
 
-// The state of a measurement that --resume names, opened; null without it.
+// What is measured on, and the text that is drawn.
+struct Sample {
+  TokenizedTexts texts;
+  std::int64_t max_tokens = 0;  // that they were cut to
+  std::vector<std::int32_t> pair_text;
+};
+
+absl::StatusOr<Sample> DrawSample(const AnalyzeOptions& options,
+                                  const engine::architectures::BertConfig& config) {
+  TextSampleOptions drawing = options.sample;
+  drawing.max_tokens = std::min<std::int64_t>(drawing.max_tokens, config.max_position_embeddings);
+  Sample sample;
+  sample.max_tokens = drawing.max_tokens;
+  REPRISE_ASSIGN_OR_RETURN(sample.texts, DrawTexts(options.model, drawing));
+  REPRISE_ASSIGN_OR_RETURN(sample.pair_text, PairText(options, sample.texts, sample.max_tokens));
+  return sample;
+}
+
+// `state` is null without --resume.
 absl::Status OpenState(const AnalyzeOptions& options, const LoadedCheckpoint& model,
                        const TokenizedTexts& texts, StateFile* state) {
   if (state == nullptr) return absl::OkStatus();
@@ -166,38 +185,41 @@ absl::Status AnnounceAll(const AnalyzeOptions& options, const LoadedCheckpoint& 
   return AnnounceSimilarity(model, texts, options.threads, done);
 }
 
+// What the report shows beside the measurement itself.
+absl::Status AddMapsAndReuse(const AnalyzeOptions& options, const LoadedCheckpoint& model,
+                             const std::vector<std::int32_t>& text, SimilarityReport* report) {
+  REPRISE_ASSIGN_OR_RETURN(
+      report->maps, engine::analysis::CaptureMaps(
+                        model.config, model.weights, text, TokenNames(options.model, text),
+                        options.pairs.empty() ? engine::analysis::BestNeighbourPairs(report->table)
+                                              : options.pairs));
+  if (model.config.num_layers == 1) return absl::OkStatus();
+  REPRISE_ASSIGN_OR_RETURN(report->reuse,
+                           engine::analysis::ChooseReuse(report->table, options.budget));
+  return absl::OkStatus();
+}
+
 // Measures the model, then one with random weights: never both in memory.
 absl::StatusOr<SimilarityReport> Measure(const AnalyzeOptions& options, LoadedCheckpoint model,
-                                         const TokenizedTexts& texts, std::int64_t max_tokens,
-                                         StateFile* state) {
-  REPRISE_ASSIGN_OR_RETURN(SimilarityTable table,
-                           MeasureSimilarityInPieces(model.config, model.weights, texts,
-                                                     options.threads, kTrained, state));
+                                         const Sample& sample, StateFile* state) {
+  const auto measure = [&](const std::string& name) {
+    return MeasureSimilarityInPieces(model.config, model.weights, sample.texts, options.threads,
+                                     name, state);
+  };
+  REPRISE_ASSIGN_OR_RETURN(SimilarityTable table, measure(kTrained));
   SimilarityReport report = {
-      .subject = {std::filesystem::path(options.model).lexically_normal().string(), TokensOf(texts),
-                  max_tokens},
+      .subject = {std::filesystem::path(options.model).lexically_normal().string(),
+                  TokensOf(sample.texts), sample.max_tokens},
       .table = std::move(table),
       .random = {},
       .maps = {},
       .reuse = {}};
   if (!options.writes_report()) return report;
-  REPRISE_ASSIGN_OR_RETURN(const auto text, PairText(options, texts, max_tokens));
-  REPRISE_ASSIGN_OR_RETURN(
-      report.maps, engine::analysis::CaptureMaps(
-                       model.config, model.weights, text, TokenNames(options.model, text),
-                       options.pairs.empty() ? engine::analysis::BestNeighbourPairs(report.table)
-                                             : options.pairs));
-  if (model.config.num_layers > 1) {
-    REPRISE_ASSIGN_OR_RETURN(report.reuse,
-                             engine::analysis::ChooseReuse(report.table, options.budget));
-  }
+  REPRISE_RETURN_IF_ERROR(AddMapsAndReuse(options, model, sample.pair_text, &report));
   if (!options.measures_random()) return report;
   model.weights = {};
   REPRISE_ASSIGN_OR_RETURN(model.weights, RandomWeights(model.config, *options.baseline));
-  REPRISE_ASSIGN_OR_RETURN(
-      SimilarityTable random,
-      MeasureSimilarityInPieces(model.config, model.weights, texts, options.threads,
-                                RandomName(*options.baseline), state));
+  REPRISE_ASSIGN_OR_RETURN(SimilarityTable random, measure(RandomName(*options.baseline)));
   report.random = engine::analysis::RandomBaseline{*options.baseline, std::move(random)};
   return report;
 }
@@ -219,15 +241,11 @@ absl::Status WriteReport(const AnalyzeOptions& options, const SimilarityReport& 
 absl::Status Analyze(const AnalyzeOptions& options, StateFile* state) {
   REPRISE_ASSIGN_OR_RETURN(LoadedCheckpoint model, LoadCheckpoint(options.model));
   REPRISE_RETURN_IF_ERROR(CheckOptions(options, model.config));
-  TextSampleOptions sample = options.sample;
-  sample.max_tokens =
-      std::min<std::int64_t>(sample.max_tokens, model.config.max_position_embeddings);
-  REPRISE_ASSIGN_OR_RETURN(const TokenizedTexts texts, DrawTexts(options.model, sample));
-  // A state that does not belong here should not wait for a text to run.
-  REPRISE_RETURN_IF_ERROR(OpenState(options, model, texts, state));
-  REPRISE_RETURN_IF_ERROR(AnnounceAll(options, model, texts, state));
+  REPRISE_ASSIGN_OR_RETURN(const Sample sample, DrawSample(options, model.config));
+  REPRISE_RETURN_IF_ERROR(OpenState(options, model, sample.texts, state));
+  REPRISE_RETURN_IF_ERROR(AnnounceAll(options, model, sample.texts, state));
   REPRISE_ASSIGN_OR_RETURN(const SimilarityReport report,
-                           Measure(options, std::move(model), texts, sample.max_tokens, state));
+                           Measure(options, std::move(model), sample, state));
   std::fputs(DrawBestPairs(report.table).c_str(), stdout);
   return WriteReport(options, report);
 }
@@ -248,9 +266,8 @@ void AddReportFlags(CLI::App& command, AnalyzeOptions* options) {
   command.option_defaults()->group("In the report");
   config::AddParsedList(
       command, "--pair", &options->pairs, engine::analysis::ParseHeadPair, "L.H:L.H", "",
-      "Two heads, by layer and head from 1, whose attention on one text is drawn; with commas or "
-      "by "
-      "repeating the flag; default: the most alike of each two neighbouring layers");
+      "Two heads, by layer and head from 1, whose attention on one text is drawn; several with "
+      "commas or by repeating the flag; default: the most alike of each two neighbouring layers");
   command
       .add_option("--pair-text", options->pair_text,
                   "The text for that; default: a short one of those drawn, which the report shows")

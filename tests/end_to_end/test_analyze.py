@@ -78,6 +78,7 @@ def test_more_texts_make_narrower_intervals(run_reprise, minilm, tmp_path):
     assert many == pytest.approx(few / 4, rel=0.4)  # a sixteenth of the variance
 
 
+@pytest.mark.allocator
 def test_what_it_will_take_is_said_before_and_holds(binary, minilm, tmp_path):
     arguments = [binary, "analyze", minilm, "--text", many_texts(tmp_path, 150), "--json", tmp_path / "table.json"]
     command = subprocess.Popen([*map(str, arguments)], stdout=subprocess.PIPE, text=True)

@@ -265,6 +265,7 @@ def test_the_whole_table_is_seen_row_by_row(page, table, head):
     # White lines between layers cover one pixel at a block's edge, not the cells' insides.
     order = numpy.argsort(table["similarity"][head])
     assert (numpy.diff(numpy.array(seen)[order]) >= -0.7).all()
+    assert numpy.corrcoef(seen, table["similarity"][head])[0, 1] > 0.9  # not of one colour
     assert order[-1] == head and seen[head] > 210
 
 
