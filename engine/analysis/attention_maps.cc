@@ -28,7 +28,7 @@ absl::StatusOr<AttentionMaps> CaptureMaps(const architectures::BertConfig& confi
   REPRISE_CHECK(ids.size() == tokens.size());
   REPRISE_ASSIGN_OR_RETURN(
       const std::unique_ptr<ScoreCapture> capture,
-      ScoreCapture::Create(config, weights, static_cast<std::int64_t>(ids.size())));
+      ScoreCapture::Create(config, weights, {static_cast<std::int64_t>(ids.size())}));
   const CapturedScores scores = capture->Run(ids, {});
   SimilarityTable table(config.num_layers, config.num_heads);
   table.Add(scores);

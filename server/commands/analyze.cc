@@ -26,6 +26,7 @@
 #include "server/commands/exit_status.h"
 #include "server/commands/fingerprint.h"
 #include "server/commands/measure_heads.h"
+#include "server/commands/similarity_run.h"
 #include "server/commands/state_file.h"
 #include "server/commands/text_sample.h"
 #include "server/commands/token_names.h"
