@@ -1,9 +1,7 @@
 #include "server/commands/measure_heads.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cstdint>
-#include <cstdio>
 #include <vector>
 
 #include "engine/analysis/analyze.h"
@@ -11,8 +9,9 @@
 #include "engine/architectures/bert_parameters.h"
 #include "engine/check.h"
 #include "engine/weights/checkpoint.h"
+#include "server/commands/machine.h"
 #include "server/commands/progress_bar.h"
-#include "server/commands/quantity_text.h"
+#include "server/commands/run_announcement.h"
 
 namespace reprise::server::commands {
 namespace {
@@ -24,22 +23,12 @@ template <typename Analyze>
 auto RunAnnounced(const LoadedCheckpoint& model, const TokenizedTexts& texts, int threads,
                   const Analyze& analyze) -> decltype(analyze(texts, AnalysisOptions())) {
   if (texts.empty()) return absl::InvalidArgumentError("there is no text to analyse");
-  std::vector<std::size_t> lengths;
-  for (const auto& text : texts) lengths.push_back(text.size());
-  const auto middle = lengths.begin() + static_cast<std::ptrdiff_t>(lengths.size() / 2);
-  std::nth_element(lengths.begin(), middle, lengths.end());
-  const auto sample = std::find_if(texts.begin(), texts.end(),
-                                   [&](const auto& text) { return text.size() == *middle; });
-  const auto begin = std::chrono::steady_clock::now();
-  REPRISE_RETURN_IF_ERROR(
-      analyze(TokenizedTexts{*sample}, AnalysisOptions{.threads = 1, .progress = {}}).status());
-  const std::chrono::duration<double> once = std::chrono::steady_clock::now() - begin;
-  const std::int64_t bytes = model.weights.packed_bytes +
-                             engine::analysis::TextWorkers::BytesFor(model.config, texts, threads);
-  std::printf("%zu texts, %s tokens, %d threads: about %.0f s and %s of memory\n", texts.size(),
-              CountText(static_cast<double>(TokensOf(texts))).c_str(), threads,
-              once.count() * static_cast<double>(texts.size()) / threads, ByteText(bytes).c_str());
-  std::fflush(stdout);
+  const std::int64_t before = std::max(PeakResidentBytes(), model.weights.packed_bytes);
+  REPRISE_ASSIGN_OR_RETURN(const double seconds, EstimateSeconds(texts, [&](const auto& text) {
+                             return analyze(TokenizedTexts{text}, AnalysisOptions()).status();
+                           }));
+  Announce(texts, threads, seconds,
+           before + engine::analysis::TextWorkers::BytesFor(model.config, texts, threads));
   ProgressBar progress("analysing");
   return analyze(
       texts, AnalysisOptions{threads, [&](int done, int total) { progress.Show(done, total); }});

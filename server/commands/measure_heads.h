@@ -22,8 +22,8 @@ struct LoadedCheckpoint {
 };
 absl::StatusOr<LoadedCheckpoint> LoadCheckpoint(const std::string& directory);
 
-// Prints what it will take first, from how long the text of middle length takes, and shows its
-// progress. The errors of AnalyzeSimilarity.
+// Prints what it will take first, from how long some of the texts take, and shows its progress. The
+// errors of AnalyzeSimilarity.
 absl::StatusOr<engine::analysis::SimilarityTable> MeasureSimilarity(const LoadedCheckpoint& model,
                                                                     const TokenizedTexts& texts,
                                                                     int threads);
