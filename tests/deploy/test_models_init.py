@@ -1,13 +1,14 @@
 """The init container of components/models-init, its very script, run by BusyBox: nothing but what the sums say gets through."""
 
 import hashlib
+import re
 import subprocess
 
 import pytest
 
 from deployment_files import DEPLOY, pods_of
 
-PLACES = ("/source", "/sums", "/models")
+PLACES = ("source", "sums", "models")
 
 
 @pytest.fixture
@@ -21,12 +22,12 @@ def copy_models(tmp_path):
     commands.mkdir()
     subprocess.run(["busybox", "--install", "-s", commands], check=True)
     for place in PLACES:
-        (tmp_path / place[1:]).mkdir()
-        script = script.replace(place, f"{tmp_path}{place}")
+        (tmp_path / place).mkdir()
+    script = re.sub(rf"(?<![\w}}])/({'|'.join(PLACES)})(?=[/ \n])", rf"{tmp_path}/\1", script)
 
     def run():
         return subprocess.run(
-            ["busybox", "sh", "-euc", script], env={"PATH": str(commands)}, capture_output=True, text=True, timeout=60
+            [commands / "sh", "-euc", script], env={"PATH": str(commands)}, capture_output=True, text=True, timeout=60
         )
 
     return run
