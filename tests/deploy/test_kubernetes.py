@@ -2,6 +2,7 @@
 
 import copy
 import json
+import os
 import re
 import subprocess
 
@@ -19,6 +20,7 @@ from deployment_files import (
     ROOT,
     SCHEMAS,
     all_pods,
+    build,
     flag,
     flags_of_serve,
     of_kind,
@@ -486,7 +488,8 @@ def test_samples_name_a_runtime_that_takes_their_format():
 
 def render_pod(*arguments):
     command = [str(KUBERNETES / "render_pod"), *map(str, arguments), "--kustomize", str(DEPS / "bin" / "kustomize")]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, env={"REPRISE_DEPS": str(DEPS), "PATH": "/usr/bin:/bin"})
+    environment = {"REPRISE_DEPS": str(DEPS), "PATH": "/usr/bin:/bin"}
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment)
 
 
 @pytest.mark.parametrize("overlay", ["dev", "cpu"])
@@ -515,7 +518,20 @@ def test_render_pod_says_what_is_wrong(tmp_path):
 # --- What is written about all this
 
 
-@pytest.mark.parametrize("page", [ROOT / "docs" / "kubernetes.md", *sorted(DEPLOY.glob("**/README.md"))], ids=lambda page: page.parent.name)
+def test_the_kustomization_of_the_page_builds(tmp_path):
+    page = (KUBERNETES / "README.md").read_text()
+    (block,) = re.findall(r"```yaml\n# my_cluster/kustomization.yaml\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "kustomization.yaml").write_text(block.replace("../deploy", os.path.relpath(DEPLOY, tmp_path)))
+    resources = build(tmp_path)
+    assert all(answer["status"] == "statusValid" for answer in kubeconform(resources))
+    (deployment,) = [resource for resource in resources if resource["kind"] == "Deployment"]
+    assert server_container(deployment["spec"]["template"])["image"] == f"registry.example/reprise:{VERSION}"
+
+
+PAGES = [ROOT / "docs" / "kubernetes.md", DEPLOY / "README.md", KUBERNETES / "README.md"]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.parent.name)
 def test_pages_name_only_what_exists(page):
     text = page.read_text()
     declared = {metric["name"] for metric in json.loads((ROOT / "server/metrics/metrics.json").read_text())["metrics"]}
