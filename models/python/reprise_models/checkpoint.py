@@ -79,7 +79,8 @@ class Checkpoint:
 
     def _write_into(self, staged, extra_files):
         if self.directory is not None:
-            shutil.copytree(self.directory, staged, dirs_exist_ok=True, ignore=_is_rewritten, symlinks=False)
+            shutil.copytree(self.directory, staged, dirs_exist_ok=True, symlinks=False,
+                            ignore=lambda folder, names: _not_copied(names, pathlib.Path(folder) == self.directory))
         _write_json(staged / "config.json", self.config)
         stored = {name if name.startswith("classifier.") else self.prefix + name: np.ascontiguousarray(value)
                   for name, value in self.tensors.items()}
@@ -155,11 +156,12 @@ class Checkpoint:
         return shapes
 
 
-def _is_rewritten(folder, names):
-    """What `save` writes itself, weights in other formats, and golden answers, which belong to other weights."""
+def _not_copied(names, at_the_top):
+    """What `save` writes itself, what belongs to the weights it replaces (golden answers, other formats), hidden files."""
+    replaced = ("config.json", "golden.json", *_WEIGHT_FILES) if at_the_top else ()
     return [name for name in names
-            if name in ("config.json", "conversion.json", "golden.json", *_WEIGHT_FILES)
-            or name.startswith(".") or name.endswith((".bin", ".safetensors", ".onnx", ".h5", ".msgpack", ".pt"))]
+            if name in replaced or name.startswith(".")
+            or name.endswith((".bin", ".safetensors", ".onnx", ".h5", ".msgpack", ".ot", ".pt"))]
 
 
 def _check_config(config):
