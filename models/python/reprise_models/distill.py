@@ -241,7 +241,8 @@ def share(text):
 def parse_arguments(arguments):
     parser = argparse.ArgumentParser(
         prog="reprise-distill", description="Trains a converted checkpoint to answer like the original, on plain texts.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+        epilog="Prints the cosine of embeddings with the original's on held-out texts before and after, and notes both in "
+               "conversion.json. A model that became worse is not written.")
     parser.add_argument("teacher", type=pathlib.Path, help="checkpoint folder of the original")
     parser.add_argument("student", type=pathlib.Path, help="checkpoint folder that reprise convert made of it")
     parser.add_argument("--output", type=pathlib.Path, required=True, help="new folder to write")
@@ -251,13 +252,13 @@ def parse_arguments(arguments):
                         help="texts to judge by; if left out, a tenth of --text, 400 at most, which is then not trained on")
     parser.add_argument("--minutes", type=positive(float), help="time to train; if neither this nor --steps is given: 5")
     parser.add_argument("--steps", type=positive(int), help="steps to train; with --minutes, whichever ends first")
-    parser.add_argument("--learning-rate", type=positive(float), default=6e-5, help="after the warm-up of 20 steps")
-    parser.add_argument("--tokens-per-step", type=positive(int), default=700, help="size of a batch, about")
+    parser.add_argument("--learning-rate", type=positive(float), default=6e-5, help="after the warm-up of 20 steps (%(default)s)")
+    parser.add_argument("--tokens-per-step", type=positive(int), default=700, help="size of a batch, about (%(default)s)")
     parser.add_argument("--paragraph-share", type=share, default=0.25,
-                        help="share of the tokens that are in texts of more than 64 tokens, where there are both kinds")
-    parser.add_argument("--max-tokens", type=positive(int), default=256, help="tokens that a text is cut to")
+                        help="share of the tokens that are in texts of more than 64 tokens, where there are both kinds (%(default)s)")
+    parser.add_argument("--max-tokens", type=positive(int), default=256, help="tokens that a text is cut to (%(default)s)")
     parser.add_argument("--threads", type=positive(int), help="threads of PyTorch; if left out, as many as it likes")
-    parser.add_argument("--seed", type=int, default=1, help="of batches and held-out texts; with --steps, runs repeat")
+    parser.add_argument("--seed", type=int, default=1, help="of batches and held-out texts; with --steps, runs repeat (%(default)s)")
     parser.add_argument("--force", action="store_true", help="write the model even if it became worse")
     options = parser.parse_args(arguments)
     if options.minutes is None and options.steps is None:
