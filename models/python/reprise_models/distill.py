@@ -255,10 +255,10 @@ def parse_arguments(arguments):
     parser.add_argument("--learning-rate", type=positive(float), default=6e-5, help="after the warm-up of 20 steps (%(default)s)")
     parser.add_argument("--tokens-per-step", type=positive(int), default=700, help="size of a batch, about (%(default)s)")
     parser.add_argument("--paragraph-share", type=share, default=0.25,
-                        help="share of the tokens that are in texts of more than 64 tokens, where there are both kinds (%(default)s)")
+                        help="share of the tokens in texts of more than 64 tokens, where there are both kinds (%(default)s)")
     parser.add_argument("--max-tokens", type=positive(int), default=256, help="tokens that a text is cut to (%(default)s)")
     parser.add_argument("--threads", type=positive(int), help="threads of PyTorch; if left out, as many as it likes")
-    parser.add_argument("--seed", type=int, default=1, help="of batches and held-out texts; with --steps, runs repeat (%(default)s)")
+    parser.add_argument("--seed", type=int, default=1, help="of batches, held-out texts; with --steps runs repeat (%(default)s)")
     parser.add_argument("--force", action="store_true", help="write the model even if it became worse")
     options = parser.parse_args(arguments)
     if options.minutes is None and options.steps is None:

@@ -38,7 +38,7 @@ class ReuseBertModel(PreTrainedModel):
         unknown = sorted(name for name, value in options.items() if value is not None and not name.startswith("_")
                          and name not in ("trust_remote_code", "return_dict", "adapter_kwargs"))
         if arguments or unknown:
-            raise ValueError(f"from_pretrained of ReuseBertModel does not take {unknown or arguments}; expected a directory alone")
+            raise ValueError(f"ReuseBertModel.from_pretrained does not take {unknown or arguments}; expected a directory alone")
         checkpoint = Checkpoint.load(pathlib.Path(directory))
         return cls(config or ReuseBertConfig.from_pretrained(directory), checkpoint).eval()
 

@@ -26,7 +26,7 @@ class ModelGardenError(CheckpointError):
 
 
 def read_variables(checkpoint):
-    """{name: array} of a checkpoint prefix (`.../ckpt-100`), a directory with its latest one, or a .npz whose names have | for /."""
+    """{name: array} of a checkpoint prefix (`.../ckpt-100`), a directory with its latest, or a .npz whose names have | for /."""
     path = pathlib.Path(checkpoint)
     if path.suffix == ".npz":
         with np.load(path) as stored:
@@ -60,8 +60,8 @@ class _Importer:
         if len(found) != 1:
             what = "none" if not found else " and ".join(repr(prefix) for prefix in sorted(found))
             raise ModelGardenError(
-                f"of {len(names)} variables, the encoders' names begin with {what}; expected the checkpoint of one reuse encoder, "
-                "with names like 'encoder/layer_with_weights-4/_attention_layer/_value_dense/0/kernel'")
+                f"of {len(names)} variables, the encoders' names begin with {what}; expected the checkpoint of one reuse "
+                "encoder, with names like 'encoder/layer_with_weights-4/_attention_layer/_value_dense/0/kernel'")
         self._prefix = found.pop()
         self._left = {name[len(self._prefix):-len(_SUFFIX)]: variables[name] for name in names
                       if name.startswith(self._prefix + "layer_with_weights-")}
@@ -100,8 +100,8 @@ class _Importer:
 
     def _take(self, name, dimensions):
         if name not in self._left:
-            raise ModelGardenError(f"the variable '{self._prefix}{name}{_SUFFIX}' is not there; expected it in every reuse encoder "
-                               "with default embeddings")
+            raise ModelGardenError(f"the variable '{self._prefix}{name}{_SUFFIX}' is not there; expected it in every reuse "
+                                   "encoder with default embeddings")
         value = np.asarray(self._left.pop(name), dtype=np.float32)
         if value.ndim != dimensions:
             raise ModelGardenError(f"'{self._prefix}{name}' has shape {list(value.shape)}; expected {dimensions} dimensions")
@@ -132,16 +132,16 @@ class _Importer:
             new = self._take_projections(attention, ours + "attention.self.", hidden)
         if new:
             if len(values) not in (1, 2) or values[-1][0].shape[1] != new:
-                raise ModelGardenError(f"layer {layer} has queries for {new} heads but no values for them; expected the last entry "
-                                   "of _value_dense to have as many heads")
+                raise ModelGardenError(f"layer {layer} has queries for {new} heads but no values for them; expected the last "
+                                       "entry of _value_dense to have as many heads")
         elif len(values) != 1:
             raise ModelGardenError(f"layer {layer} has no queries but {len(values)} value projections; expected one")
         reused = sum(kernel.shape[1] for kernel, _ in values) - new
         heads = new + reused
         if any(kernel.shape[2] * heads != hidden for kernel, _ in values):
             raise ModelGardenError(
-                f"layer {layer} has value vectors of width {values[0][0].shape[2]} in {heads} heads; expected hidden_size / heads "
-                f"= {hidden}/{heads}: value widths of their own cannot be expressed")
+                f"layer {layer} has value vectors of width {values[0][0].shape[2]} in {heads} heads; expected hidden_size / "
+                f"heads = {hidden}/{heads}: value widths of their own cannot be expressed")
         if [kernel.shape[1] for kernel, _ in values] != [kernel.shape[0] for kernel, _ in outputs]:
             raise ModelGardenError(f"layer {layer} has values and output projections of different heads")
         # Theirs: reused heads, then new ones. Ours, as in the stack of scores: new ones, then reused ones.
@@ -206,8 +206,8 @@ class _Importer:
             return
         widths = {table.shape[1] for table in with_table}
         if len(with_table) != len(tables) or len(widths) != 1:
-            raise ModelGardenError("the layers' relative position tables differ in width or are missing in some; expected one of the "
-                               "same width in every layer that computes scores")
+            raise ModelGardenError("the layers' relative position tables differ in width or are missing in some; expected one of "
+                                   "the same width in every layer that computes scores")
         config["relative_position"] = {"type": "clipped", "max_seq_length": (widths.pop() + 1) // 2}
 
 
@@ -217,7 +217,8 @@ def _plan(layers, num_heads):
         raise ModelGardenError(f"layer 0 reuses {layers[0]['reused']} heads; expected none: there is no layer before it")
     for layer, heads in enumerate(layers):
         if heads["new"] + heads["reused"] != num_heads:
-            raise ModelGardenError(f"layer {layer} has {heads['new'] + heads['reused']} heads; expected {num_heads} as in layer 0")
+            raise ModelGardenError(
+                f"layer {layer} has {heads['new'] + heads['reused']} heads; expected {num_heads} as in layer 0")
     reused = [heads["reused"] for heads in layers]
     count = len([heads for heads in reused if heads])
     if count == 0:
