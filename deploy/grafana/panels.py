@@ -648,7 +648,7 @@ RESOURCES = Dashboard(
                     [
                         (
                             'max by (model, version) (reprise_arena_bytes{$S,state="used"} / ignoring (state) '
-                            'reprise_arena_bytes{$S,state="capacity"})',
+                            '(reprise_arena_bytes{$S,state="capacity"} > 0))',
                             BY_VERSION,
                         )
                     ],

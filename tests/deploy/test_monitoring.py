@@ -22,9 +22,13 @@ DASHBOARDS = {path.stem: json.loads(path.read_text()) for path in sorted((GRAFAN
 VARIABLES = {"$job": ".*", "$instance": ".*", "$model": ".*", "$__rate_interval": "20s", "$__range": "60s"}
 # Panels that need NVIDIA's exporter and a GPU: their queries are only parsed.
 GPU_PANELS = {"GPU busy", "Tensor cores busy", "GPU memory interface busy", "GPU memory used"}
-# Where no sample is the good state: the metric they compare has data all the same, which test_an_alert... looks at.
-SELECTOR = re.compile(r"([a-zA-Z_:][\w:]*)(\{[^{}]*\})?")
-KEYWORDS = {"by", "on", "ignoring", "and", "or", "unless", "group_left", "group_right", "without"}
+# What PromQL is made of, as far as finding selectors goes: a string, a list of labels, a range, a name with or without
+# labels, or a call.
+TOKEN = re.compile(
+    r'("[^"]*"|\[\w+\])|(\b(?:by|without|on|ignoring|group_left|group_right)\s*\([^)]*\))'
+    r'|([a-zA-Z_:][\w:]*)(\{[^{}]*\})?\s*(\()?'
+)
+KEYWORDS = {"and", "or", "unless"}
 
 
 def substitute(expression):
@@ -56,11 +60,8 @@ ALERTS = list(rules("alert"))
 def selectors(expression):
     """The vector selectors of an expression: what it reads, without what it makes of it."""
     found = []
-    text = re.sub(r"\[\w+\]", "", expression)
-    text = re.sub(r"\b(by|on|ignoring|without|group_left|group_right)\s*\([^)]*\)", " ", text)
-    outside_quotes = re.sub(r'(?<![=~])"[^"]*"', " ", re.sub(r"\{[^}]*\}", lambda m: m.group().replace(" ", ""), text))
-    for name, labels in SELECTOR.findall(outside_quotes):
-        if name not in KEYWORDS and (labels or not re.search(rf"\b{re.escape(name)}\s*\(", outside_quotes)):
+    for strings, grouping, name, labels, call in TOKEN.findall(expression):
+        if name and not strings and not grouping and not call and name not in KEYWORDS:
             found.append(name + labels)
     return found
 
@@ -133,7 +134,7 @@ def test_the_exact_model_reuses_nothing_and_the_other_a_third(prometheus):
 
 def test_the_selectors_of_an_expression_are_found():
     expression = 'sum by (a) (rate(x_total{b="c d"}[5m])) / on (job) (y > 0) > 1 and label_replace(z, "of", "w", "", "")'
-    assert selectors(expression) == ['x_total{b="cd"}', "y", "z"]
+    assert selectors(expression) == ['x_total{b="c d"}', "y", "z"]
 
 
 def test_the_dashboards_are_as_the_generator_makes_them():
