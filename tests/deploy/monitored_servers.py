@@ -149,7 +149,22 @@ class Prometheus:
             self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
     def __enter__(self):
+        try:
+            self._await_ready()
+        except BaseException:
+            self.__exit__()
+            raise
         return self
+
+    def _await_ready(self, timeout_s=60):
+        deadline = time.monotonic() + timeout_s
+        while True:
+            ended = self._process.poll()
+            assert ended is None, f"Prometheus ended with {ended}: {(self._folder / 'prometheus.log').read_text()}"
+            with contextlib.suppress(urllib.error.URLError), urllib.request.urlopen(f"{self.url}/-/ready", timeout=10):
+                return
+            assert time.monotonic() < deadline, f"Prometheus is not ready after {timeout_s} s"
+            time.sleep(0.1)
 
     def __exit__(self, *unused):
         self._process.terminate()
@@ -172,11 +187,6 @@ class Prometheus:
     def await_true(self, expression, timeout_s=60):
         """Until an expression has samples."""
         deadline = time.monotonic() + timeout_s
-        while True:
-            ended = self._process.poll()
-            assert ended is None, f"Prometheus ended with {ended}: {(self._folder / 'prometheus.log').read_text()}"
-            with contextlib.suppress(urllib.error.URLError):  # not yet listening
-                if self.query(expression):
-                    return
+        while not self.query(expression):
             assert time.monotonic() < deadline, f"'{expression}' has no data after {timeout_s} s"
             time.sleep(0.2)

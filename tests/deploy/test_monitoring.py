@@ -28,7 +28,7 @@ TOKEN = re.compile(
     r'("[^"]*"|\[\w+\])|(\b(?:by|without|on|ignoring|group_left|group_right)\s*\([^)]*\))'
     r'|([a-zA-Z_:][\w:]*)(\{[^{}]*\})?\s*(\()?'
 )
-KEYWORDS = {"and", "or", "unless"}
+KEYWORDS = {"and", "or", "unless", "sum", "max", "avg", "count"}
 
 
 def substitute(expression):
