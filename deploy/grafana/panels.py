@@ -103,7 +103,8 @@ OVERVIEW = Dashboard(
                     "Server errors",
                     "stat",
                     "percentunit",
-                    "Share of inferences that ended in a code that is the server's to answer for: not what callers did wrong or cancelled.",
+                    "Share of inferences that ended in a code that is the server's to answer for: not what "
+                    "callers did wrong or cancelled.",
                     [
                         (
                             per(
@@ -248,7 +249,7 @@ OVERVIEW = Dashboard(
                     "Versions that serve, and on how many servers.",
                     [(gauge("reprise_model_info", "model, version, reuse_plan, strategy, precision, device", how="count"), "")],
                     16,
-                    7,
+                    5,
                 ),
                 Panel(
                     "Builds",
@@ -257,7 +258,7 @@ OVERVIEW = Dashboard(
                     "Releases and commits that run, and on how many servers.",
                     [(gauge("reprise_build_info", "version, commit", how="count", scope="$P"), "")],
                     8,
-                    7,
+                    5,
                 ),
             ],
         ),
@@ -278,7 +279,8 @@ BATCHING = Dashboard(
                     "How full the queue is",
                     "timeseries",
                     "percentunit",
-                    "By bound, at the fullest queue. The one that reaches 100 % refuses requests. A bound of 0 means none and is left out.",
+                    "By bound, at the fullest queue. The one that reaches 100 % refuses requests. A bound of 0 "
+                    "means none and is left out.",
                     [
                         (
                             f"max(reprise_queue_{of}{{$S}} / (reprise_queue_limit_{of}{{$S}} > 0))",
@@ -299,7 +301,8 @@ BATCHING = Dashboard(
                     "Predicted wait",
                     "timeseries",
                     "s",
-                    "What a request would wait that everything queued is served before, as of the last batch. Requests with less time than that are refused at once.",
+                    "What a request would wait that everything queued is served before, as of the last batch. "
+                    "Requests with less time than that are refused at once.",
                     [(gauge("reprise_predicted_wait_seconds", "model, version", how="max"), BY_VERSION)],
                 ),
                 Panel(
@@ -314,7 +317,8 @@ BATCHING = Dashboard(
                     "Executors busy",
                     "timeseries",
                     "percentunit",
-                    "Share of their time in which the executors of a version ran batches. They share the cores, so several at 100 % take longer.",
+                    "Share of their time in which the executors of a version ran batches. They share the cores, "
+                    "so several at 100 % take longer.",
                     [
                         (
                             per(
@@ -350,7 +354,8 @@ BATCHING = Dashboard(
                     "Why batches closed",
                     "stacked",
                     "ops",
-                    "idle: the executor was free; tokens, rows, scores: full; delay: waited as long as it may; deadline, cost: more would make a member late, or much slower.",
+                    "idle: the executor was free; tokens, rows, scores: full; delay: waited as long as it may; "
+                    "deadline, cost: more would make a member late, or much slower.",
                     [(rate("reprise_batch_closed_total", "reason") + " > 0", "{{reason}}")],
                 ),
                 Panel(
@@ -383,7 +388,8 @@ BATCHING = Dashboard(
                     "Padding",
                     "timeseries",
                     "percentunit",
-                    "Share of the rows that matrix products run, and of the score entries that kernels calculate. Sequences are packed, so this is what the blocks of kernels add.",
+                    "Share of the rows that matrix products run, and of the score entries that kernels "
+                    "calculate. Sequences are packed, so this is what the blocks of kernels add.",
                     [
                         (share("reprise_tokens_total", "kind", "padding"), "rows"),
                         (share("reprise_score_cells_total", "kind", "padding"), "score entries"),
@@ -400,7 +406,8 @@ BATCHING = Dashboard(
                     "How batches were started",
                     "stacked",
                     "ops",
-                    "On a GPU from a graph made before (replayed) or made then (captured), or piece by piece (direct), as always on a processor.",
+                    "On a GPU from a graph made before (replayed) or made then (captured), or piece by piece "
+                    "(direct), as always on a processor.",
                     [(rate("reprise_batch_start_total", "start"), "{{start}}")],
                 ),
             ],
@@ -428,14 +435,14 @@ REUSE = Dashboard(
     "Attention scores that were not computed again, and what that saved in products, memory and time.",
     [
         Row(
-            "Savings, over all chosen models",
+            "Savings by model",
             [
                 Panel(
                     "Scores reused",
                     "stat",
                     "percentunit",
-                    "Share of attention scores that were read from the score cache instead of computed. Choose a model above to leave others out.",
-                    [(share("reprise_scores_total", "source", "reused"), "reused")],
+                    "Share of attention scores that were read from the score cache instead of computed.",
+                    [(share("reprise_scores_total", "source", "reused", "model"), "{{model}}")],
                     6,
                     4,
                 ),
@@ -443,8 +450,9 @@ REUSE = Dashboard(
                     "Multiply-adds avoided",
                     "stat",
                     "percentunit",
-                    "Share of all matrix products of the model, feed-forward layers included. Not the share of time: see below.",
-                    [(share("reprise_multiply_adds_total", "kind", "avoided"), "avoided")],
+                    "Share of all matrix products of the model, feed-forward layers included. Not the share of "
+                    "time: see below.",
+                    [(share("reprise_multiply_adds_total", "kind", "avoided", "model"), "{{model}}")],
                     6,
                     4,
                 ),
@@ -453,7 +461,7 @@ REUSE = Dashboard(
                     "stat",
                     "percentunit",
                     "Share of the two products of attention alone.",
-                    [(share("reprise_attention_flops_total", "kind", "avoided"), "avoided")],
+                    [(share("reprise_attention_flops_total", "kind", "avoided", "model"), "{{model}}")],
                     6,
                     4,
                 ),
@@ -461,8 +469,9 @@ REUSE = Dashboard(
                     "Bytes saved, net",
                     "stat",
                     "bytes",
-                    "Parameters and activations left out, less what stored scores take. Added over servers; negative where storing costs more than it saves.",
-                    [(gauge("reprise_memory_saved_bytes"), "saved")],
+                    "Parameters and activations left out, less what stored scores take. Added over servers; "
+                    "negative where storing costs more than it saves.",
+                    [(gauge("reprise_memory_saved_bytes", "model"), "{{model}}")],
                     6,
                     4,
                 ),
@@ -475,7 +484,8 @@ REUSE = Dashboard(
                     "Where scores came from",
                     "stacked",
                     "short",
-                    "Entries per second. reused: read from the score cache; recomputed: rebuilt from the source layer's queries and keys, which saves projections but no score.",
+                    "Entries per second. reused: read from the score cache; recomputed: rebuilt from the source "
+                    "layer's queries and keys, which saves projections but no score.",
                     [(rate("reprise_scores_total", "source"), "{{source}}")],
                 ),
                 Panel(
@@ -483,13 +493,22 @@ REUSE = Dashboard(
                     "bars",
                     "percentunit",
                     "Share of each layer's scores that were reused.",
-                    [(per(rate("reprise_scores_total", "layer", 'source="reused"'), rate("reprise_scores_total", "layer")), "layer {{layer}}")],
+                    [
+                        (
+                            per(
+                                rate("reprise_scores_total", "model, layer", 'source="reused"'),
+                                rate("reprise_scores_total", "model, layer"),
+                            ),
+                            "{{model}} layer {{layer}}",
+                        )
+                    ],
                 ),
                 Panel(
                     "Planned and reached",
                     "timeseries",
                     "percentunit",
-                    "Share of scores that the plan reuses, and that were. Reached is less where rebuilding was faster, or the cache too small.",
+                    "Share of scores that the plan reuses, and that were. Reached is less where rebuilding was "
+                    "faster, or the cache too small.",
                     [
                         (gauge("reprise_reuse_planned_ratio", "model, version", how="max"), BY_VERSION + " planned"),
                         (share("reprise_scores_total", "source", "reused", "model, version"), BY_VERSION + " reached"),
@@ -514,10 +533,11 @@ REUSE = Dashboard(
                     "Head-room of the score cache",
                     "timeseries",
                     "percentunit",
-                    "What the largest batch so far left free. At 0 longer or larger batches have scores rebuilt: raise --score-cache-bytes.",
+                    "What batches of late left free; the peak is no guide, since warming up fills the cache "
+                    "once. Near 0, larger batches have scores rebuilt: raise --score-cache-bytes.",
                     [
                         (
-                            '1 - max by (model, version) (reprise_score_buffer_bytes{$S,kind="peak"} / ignoring (kind) '
+                            '1 - max by (model, version) (max_over_time(reprise_score_buffer_bytes{$S,kind="live"}[5m]) / ignoring (kind) '
                             '(reprise_score_buffer_bytes{$S,kind="capacity"} > 0))',
                             BY_VERSION,
                         )
@@ -533,7 +553,8 @@ REUSE = Dashboard(
                     "Multiply-adds",
                     "stacked",
                     "short",
-                    "Per second, of matrix products over real tokens; avoided: against the same batches with every head computed.",
+                    "Per second, of matrix products over real tokens; avoided: against the same batches with "
+                    "every head computed.",
                     [(rate("reprise_multiply_adds_total", "kind"), "{{kind}}")],
                 ),
                 Panel(
@@ -559,7 +580,8 @@ REUSE = Dashboard(
                     "Executor time per 1000 tokens",
                     "timeseries",
                     "s",
-                    "The fairest figure of cost where two plans serve different callers, as long as lengths are alike and the executors have their cores to themselves.",
+                    "The fairest figure of cost where two plans serve different callers, as long as lengths are "
+                    "alike and the executors have their cores to themselves.",
                     [
                         (
                             "1000 * "
@@ -582,7 +604,8 @@ REUSE = Dashboard(
                     "Where the model's time goes",
                     "bars",
                     "percentunit",
-                    "Share of executor time in each part of the model. Reuse shortens input_projection and attention only.",
+                    "Share of executor time in each part of the model. Reuse shortens input_projection and "
+                    "attention only.",
                     [
                         (
                             rate("reprise_engine_phase_seconds_total", "model, version, phase")
@@ -727,7 +750,8 @@ RESOURCES = Dashboard(
                     "Trace spans",
                     "stacked",
                     "ops",
-                    "Written, dropped because the queue to the writer was full, or lost because the file could not be written.",
+                    "Written, dropped because the queue to the writer was full, or lost because the file could "
+                    "not be written.",
                     [(f"sum by (fate) (rate(reprise_trace_spans_total{{$P}}[{RATE}]))", "{{fate}}")],
                     8,
                     7,

@@ -3,6 +3,7 @@
 
 import argparse
 import datetime
+import io
 import json
 import math
 import pathlib
@@ -19,7 +20,8 @@ matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt  # noqa: E402
 from matplotlib import dates  # noqa: E402
-from matplotlib.ticker import FuncFormatter  # noqa: E402
+from matplotlib.ticker import FuncFormatter, MultipleLocator  # noqa: E402
+from PIL import Image  # noqa: E402
 
 COLUMNS = 24
 INCHES_PER_COLUMN, INCHES_PER_ROW = 0.8, 0.42
@@ -104,9 +106,10 @@ def set_time_axis(axes, source):
 
 def draw_lines(axes, panel, source):
     unit = panel["fieldConfig"]["defaults"]["unit"]
-    series = [(legend(t, labels), x, y) for t in panel["targets"] for labels, x, y in source.history(t)]
-    if not series:
+    found = [(i, legend(t, labels), x, y) for i, t in enumerate(panel["targets"]) for labels, x, y in source.history(t)]
+    if not found:
         return no_data(axes)
+    series = [one[1:] for one in found]
     custom = panel["fieldConfig"]["defaults"]["custom"]
     if custom["stacking"]["mode"] == "normal":
         moments = sorted({at for _, x, _ in series for at in x})
@@ -114,19 +117,24 @@ def draw_lines(axes, panel, source):
         names = [name for name, _, _ in series]
         axes.stackplot([moment(at) for at in moments], rows, labels=names, colors=COLORS, alpha=0.75, linewidth=0)
     else:
-        for i, (name, x, y) in enumerate(series):
-            style = "-" if i < len(COLORS) else "--"
+        for i, (query, name, x, y) in enumerate(found):
+            # Of two lines of one height, the second query's must not hide the first's.
+            second = query == 1 and len(panel["targets"]) == 2
+            style = "--" if second or i >= len(COLORS) else "-"
             axes.plot([moment(at) for at in x], y, style, label=name, color=COLORS[i % len(COLORS)], linewidth=1.3)
     # Grafana's axes begin at the least value; with a share of a whole one wants to see 0.
     if all(value >= 0 for _, _, y in series for value in y):
         axes.set_ylim(bottom=0)
     if panel["fieldConfig"]["defaults"].get("max") is not None:
         axes.set_ylim(top=1.03 * panel["fieldConfig"]["defaults"]["max"])
+    if unit in ("bytes", "mbytes"):
+        low, high = axes.get_ylim()
+        axes.yaxis.set_major_locator(MultipleLocator(2 ** math.ceil(math.log2(max(high - low, 8) / 6))))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: show(value, unit)))
     set_time_axis(axes, source)
     axes.grid(alpha=0.25, linewidth=0.6)
     columns = 2 if len(series) > 3 or max(len(name) for name, _, _ in series) > 22 else 3
-    axes.legend(loc="upper left", bbox_to_anchor=(-0.02, -0.13), ncol=columns, fontsize=6.5, frameon=False, handlelength=1.2,
+    axes.legend(loc="upper left", bbox_to_anchor=(-0.02, -0.16), ncol=columns, fontsize=8, frameon=False, handlelength=1.2,
                 columnspacing=1, borderaxespad=0, labelspacing=0.25)
 
 
@@ -141,7 +149,7 @@ def draw_stat(axes, panel, source):
         x = (i + 0.5) / len(values)
         axes.text(x, 0.52, show(value, unit), transform=axes.transAxes, ha="center", va="center", fontsize=17, color="#1f4e9c")
         if named:
-            axes.text(x, 0.1, name, transform=axes.transAxes, ha="center", va="center", fontsize=7, color="#555555")
+            axes.text(x, 0.1, name, transform=axes.transAxes, ha="center", va="center", fontsize=8.5, color="#555555")
 
 
 def draw_bars(axes, panel, source):
@@ -152,10 +160,10 @@ def draw_bars(axes, panel, source):
     values.sort(key=lambda pair: pair[0])
     names, numbers = zip(*values[::-1])
     axes.barh(range(len(numbers)), numbers, color=COLORS[0], height=0.7)
-    axes.set_yticks(range(len(names)), names, fontsize=6.5 if len(names) < 12 else 5)
+    axes.set_yticks(range(len(names)), names, fontsize=8 if len(names) < 10 else 7)
     axes.set_xlim(0, 1.25 * max(max(numbers), 1e-9))
     for i, number in enumerate(numbers):
-        axes.text(number, i, " " + show(number, unit), va="center", fontsize=6.5 if len(names) < 12 else 5)
+        axes.text(number, i, " " + show(number, unit), va="center", fontsize=8 if len(names) < 10 else 7)
     axes.set_xticks([])
 
 
@@ -179,7 +187,7 @@ def draw_heatmap(axes, panel, source):
     every = max(1, len(shown) // 7)
     ticks = range(0, len(shown), every)
     names = ["more" if edges[first + i] == "+Inf" else "≤ " + show(float(edges[first + i]), unit) for i in ticks]
-    axes.set_yticks(list(ticks), names, fontsize=6.5)
+    axes.set_yticks(list(ticks), names, fontsize=8)
     set_time_axis(axes, source)
 
 
@@ -192,11 +200,11 @@ def draw_table(axes, panel, source):
     cells = sorted([labels.get(column, "")[:26] for column in columns] + [f"{value:g}"] for labels, value in rows)
     table = axes.table(cellText=cells, colLabels=[*columns, "servers"], loc="upper left", cellLoc="left", edges="horizontal")
     table.auto_set_font_size(False)
-    table.set_fontsize(7.5)
+    table.set_fontsize(9)
     table.auto_set_column_width(list(range(len(columns) + 1)))
     for cell in table.get_celld().values():
         cell.set_edgecolor("#dddddd")
-        cell.set_height(0.13)
+        cell.set_height(0.2)
 
 
 DRAW = {"timeseries": draw_lines, "stat": draw_stat, "bargauge": draw_bars, "heatmap": draw_heatmap, "table": draw_table}
@@ -221,14 +229,14 @@ def draw(dashboard, source, dropped):
     height = max(p["gridPos"]["y"] + p["gridPos"]["h"] for p in panels)
     rows = height + 2
     figure = plt.figure(figsize=(COLUMNS * INCHES_PER_COLUMN, rows * INCHES_PER_ROW), facecolor="#f4f5f5")
-    plt.rcParams |= {"font.size": 7.5, "axes.spines.top": False, "axes.spines.right": False, "axes.edgecolor": "#bbbbbb"}
+    plt.rcParams |= {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "axes.edgecolor": "#bbbbbb"}
     figure.text(0.008, 1 - 0.9 / rows, dashboard["title"], fontsize=15, fontweight="bold", va="center")
     for panel in panels:
         place = panel["gridPos"]
         left, bottom = place["x"] / COLUMNS, 1 - (place["y"] + place["h"] + 2) / rows
         width, tall = place["w"] / COLUMNS, place["h"] / rows
         if panel["type"] == "row":
-            figure.text(left + 0.008, bottom + 0.35 * tall, panel["title"], fontsize=10.5, color="#333333")
+            figure.text(left + 0.008, bottom + 0.35 * tall, panel["title"], fontsize=12, color="#333333")
             continue
         frame = figure.add_axes((left + 0.004, bottom + 0.12 / rows, width - 0.008, tall - 0.24 / rows))
         frame.set_facecolor("white")
@@ -236,9 +244,9 @@ def draw(dashboard, source, dropped):
         frame.set_yticks([])
         for spine in frame.spines.values():
             spine.set_visible(False)
-        figure.text(left + 0.01, bottom + tall - 0.65 / rows, panel["title"], fontsize=9, fontweight="bold", va="center")
-        inset = {"stat": (0.01, 0.3, 0.98, 0.9), "table": (0.01, 0.3, 0.98, 1.3), "bargauge": (0.42 if place["w"] < 12 else 0.2, 0.4, 0.97, 1.3)}
-        x0, y0, x1, y1 = inset.get(panel["type"], (0.13 if place["w"] < 12 else 0.09, 2.6, 0.97, 1.4))
+        figure.text(left + 0.01, bottom + tall - 0.65 / rows, panel["title"], fontsize=10.5, fontweight="bold", va="center")
+        inset = {"stat": (0.01, 0.3, 0.98, 0.9), "table": (0.01, 0.3, 0.98, 1.3), "bargauge": (0.45 if place["w"] < 12 else 0.2, 0.4, 0.97, 1.3)}
+        x0, y0, x1, y1 = inset.get(panel["type"], (0.13 if place["w"] < 12 else 0.08, 2.3, 0.97, 1.4))
         if panel["type"] == "heatmap":
             y0 = 1.1
         axes = figure.add_axes((left + x0 * width, bottom + y0 / rows, (x1 - x0) * width, tall - (y0 + y1) / rows))
@@ -271,7 +279,9 @@ def main():
         except (OSError, ValueError) as error:
             sys.exit(f"{path}: {error}; is {arguments.prometheus} a Prometheus that can be reached, and this a dashboard?")
         output = arguments.output / f"dashboard_{path.stem}.png"
-        figure.savefig(output, dpi=80)
+        drawn = io.BytesIO()
+        figure.savefig(drawn, dpi=80)
+        Image.open(drawn).convert("RGB").quantize(160).save(output, optimize=True)  # a third of the bytes
         plt.close(figure)
         print(f"wrote {output}")
 

@@ -85,7 +85,7 @@ def numbers_of(samples):
     return [value for _, value in samples if math.isfinite(value)]
 
 
-@pytest.mark.parametrize("title, expression", panel_queries())
+@pytest.mark.parametrize("title, expression", list(panel_queries()))
 def test_a_panels_query_has_data(prometheus, title, expression):
     samples = prometheus.query(expression)
     if title in GPU_PANELS:
