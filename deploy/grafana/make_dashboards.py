@@ -14,6 +14,16 @@ OUTPUT = HERE / "dashboards"
 CATALOGUE = HERE.parents[1] / "server" / "metrics" / "metrics.json"
 DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
 
+# From each board to the others, with the same time and choices.
+LINKS = {
+    "type": "dashboards",
+    "title": "reprise",
+    "tags": ["reprise"],
+    "asDropdown": False,
+    "keepTime": True,
+    "includeVars": True,
+}
+
 # What $S and $P in a query stand for. A model that is chosen as "All" is .*, so that series without one match too.
 SELECTORS = {
     "$S": 'job=~"$job",instance=~"$instance",model=~"$model"',
@@ -183,7 +193,7 @@ def make_dashboard(dashboard):
         "refresh": "10s",
         "time": {"from": "now-30m", "to": "now"},
         "timezone": "browser",
-        "links": [{"type": "dashboards", "title": "reprise", "tags": ["reprise"], "asDropdown": False, "keepTime": True, "includeVars": True}],
+        "links": [LINKS],
         "annotations": {
             "list": [
                 make_annotation("alerts", alerts, "{{alertname}}", "red"),

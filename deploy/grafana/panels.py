@@ -537,7 +537,8 @@ REUSE = Dashboard(
                     "once. Near 0, larger batches have scores rebuilt: raise --score-cache-bytes.",
                     [
                         (
-                            '1 - max by (model, version) (max_over_time(reprise_score_buffer_bytes{$S,kind="live"}[5m]) / ignoring (kind) '
+                            '1 - max by (model, version) (max_over_time(reprise_score_buffer_bytes{$S,kind="live"}[5m]) '
+                            '/ ignoring (kind) '
                             '(reprise_score_buffer_bytes{$S,kind="capacity"} > 0))',
                             BY_VERSION,
                         )
@@ -793,7 +794,7 @@ RESOURCES = Dashboard(
                     "Tensor cores busy",
                     "timeseries",
                     "percentunit",
-                    "Share of cycles in which the tensor pipe worked: the upper bound is what the model's products allow. " + GPU_DESCRIPTION,
+                    "Share of cycles in which the tensor pipe worked. " + GPU_DESCRIPTION,
                     [("avg by (Hostname, gpu) (DCGM_FI_PROF_PIPE_TENSOR_ACTIVE)", "{{Hostname}} {{gpu}}")],
                     6,
                     maximum=1,

@@ -100,7 +100,9 @@ def no_data(axes):
 
 def set_time_axis(axes, source):
     axes.set_xlim(moment(source.start), moment(source.end))
-    axes.xaxis.set_major_locator(dates.AutoDateLocator(minticks=3, maxticks=5))
+    minutes = (source.end - source.start) / 60
+    every = dates.MinuteLocator(interval=math.ceil(minutes / 5))
+    axes.xaxis.set_major_locator(dates.AutoDateLocator() if minutes > 30 else every)
     axes.xaxis.set_major_formatter(dates.DateFormatter("%H:%M"))
 
 
@@ -182,7 +184,8 @@ def draw_heatmap(axes, panel, source):
     first, last = max(0, filled[0] - 1), min(len(counts) - 1, filled[-1] + 1)
     shown = counts[first : last + 1]
     times = [dates.date2num(moment(at)) for at in (moments[0], moments[-1])]
-    axes.imshow(shown, origin="lower", aspect="auto", cmap="Blues", interpolation="nearest", extent=[*times, -0.5, len(shown) - 0.5])
+    extent = [*times, -0.5, len(shown) - 0.5]
+    axes.imshow(shown, origin="lower", aspect="auto", cmap="Blues", interpolation="nearest", extent=extent)
     axes.xaxis_date()
     every = max(1, len(shown) // 7)
     ticks = range(0, len(shown), every)
@@ -245,7 +248,11 @@ def draw(dashboard, source, dropped):
         for spine in frame.spines.values():
             spine.set_visible(False)
         figure.text(left + 0.01, bottom + tall - 0.65 / rows, panel["title"], fontsize=10.5, fontweight="bold", va="center")
-        inset = {"stat": (0.01, 0.3, 0.98, 0.9), "table": (0.01, 0.3, 0.98, 1.3), "bargauge": (0.45 if place["w"] < 12 else 0.2, 0.4, 0.97, 1.3)}
+        inset = {
+            "stat": (0.01, 0.3, 0.98, 0.9),
+            "table": (0.01, 0.3, 0.98, 1.3),
+            "bargauge": (0.45 if place["w"] < 12 else 0.2, 0.4, 0.97, 1.3),
+        }
         x0, y0, x1, y1 = inset.get(panel["type"], (0.13 if place["w"] < 12 else 0.08, 2.3, 0.97, 1.4))
         if panel["type"] == "heatmap":
             y0 = 1.1
@@ -259,12 +266,15 @@ def main():
     parser.add_argument("dashboard", type=pathlib.Path, nargs="+", help="files of deploy/grafana/dashboards")
     parser.add_argument("--prometheus", default="http://127.0.0.1:9090", help="where to ask; default: %(default)s")
     parser.add_argument("--minutes", type=float, default=15, help="how far back; default: %(default)s")
-    parser.add_argument("--rate-interval", default="1m", help="what rates are taken over, at least four scrapes; default: %(default)s")
+    rates = "what rates are taken over, at least four scrapes; default: %(default)s"
+    parser.add_argument("--rate-interval", default="1m", help=rates)
     parser.add_argument("--model", default=".*", help="regular expression of the models; default: all")
     parser.add_argument("--instance", default=".*", help="the same of the servers")
     parser.add_argument("--job", default=".*", help="the same of the jobs")
-    parser.add_argument("--without-row", action="append", default=[], help="title of a row of panels to leave out; may repeat")
-    parser.add_argument("--output", type=pathlib.Path, default=pathlib.Path("."), help="folder for dashboard_NAME.png; default: here")
+    row = "title of a row of panels to leave out; may repeat"
+    parser.add_argument("--without-row", action="append", default=[], help=row)
+    output = "folder for dashboard_NAME.png; default: here"
+    parser.add_argument("--output", type=pathlib.Path, default=pathlib.Path("."), help=output)
     arguments = parser.parse_args()
     variables = {
         "__rate_interval": arguments.rate_interval,
