@@ -3,7 +3,7 @@ set(text "# Flags\n
 What `reprise` and its commands say about themselves with `--help`. Flags of `serve` can also be given as
 environment variables, whose names stand beside them; the command line wins.
 This page is made from the program (`ninja flags_docs`); a test compares the two.\n")
-foreach(command IN ITEMS "" serve convert bench inspect golden health token simulate)
+foreach(command IN ITEMS "" serve convert analyze bench inspect golden health token simulate)
   execute_process(COMMAND "${PROGRAM}" ${command} --help OUTPUT_VARIABLE help RESULT_VARIABLE failed)
   if(failed)
     message(FATAL_ERROR "${PROGRAM} ${command} --help ended with ${failed}")

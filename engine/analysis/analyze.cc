@@ -1,8 +1,10 @@
 #include "engine/analysis/analyze.h"
 
 #include <algorithm>
+#include <chrono>
 #include <memory>
 #include <mutex>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "engine/analysis/score_capture.h"
@@ -48,7 +50,7 @@ absl::StatusOr<Sum> SumOverTexts(const architectures::BertConfig& config,
   for (int worker = 0; worker < team.size(); ++worker) {
     REPRISE_ASSIGN_OR_RETURN(
         std::unique_ptr<ScoreCapture> capture,
-        ScoreCapture::Create(config, weights, static_cast<std::int64_t>(longest)));
+        ScoreCapture::Create(config, weights, {.max_seq_len = static_cast<std::int64_t>(longest)}));
     captures.push_back(std::move(capture));
     sums.push_back(empty);
   }
@@ -72,6 +74,36 @@ absl::StatusOr<SimilarityTable> AnalyzeSimilarity(
     const std::vector<std::vector<std::int32_t>>& texts, const AnalysisOptions& options) {
   return SumOverTexts(config, weights, texts, options,
                       SimilarityTable(config.num_layers, config.num_heads));
+}
+
+absl::StatusOr<SimilarityTable> ContinueSimilarity(
+    const architectures::BertConfig& config, const architectures::BertWeights& weights,
+    const std::vector<std::vector<std::int32_t>>& texts, SimilarityTable begun,
+    const AnalysisOptions& options,
+    const std::function<absl::Status(const SimilarityTable& so_far)>& after_piece) {
+  REPRISE_CHECK(begun.texts() <= static_cast<std::int64_t>(texts.size()));
+  const int total = static_cast<int>(texts.size());
+  int piece = options.threads;
+  while (begun.texts() < total) {
+    const int first = static_cast<int>(begun.texts());
+    const int size = std::min(piece, total - first);
+    AnalysisOptions part = options;
+    if (options.progress) {
+      part.progress = [&](int done, int) { options.progress(first + done, total); };
+    }
+    const auto begin = std::chrono::steady_clock::now();
+    REPRISE_ASSIGN_OR_RETURN(
+        const SimilarityTable table,
+        AnalyzeSimilarity(config, weights, {texts.begin() + first, texts.begin() + first + size},
+                          part));
+    begun.Merge(table);
+    REPRISE_RETURN_IF_ERROR(after_piece(begun));
+    // Long enough that starting a piece costs nothing, short enough to stop soon when asked to.
+    const auto took = std::chrono::steady_clock::now() - begin;
+    if (took < std::chrono::milliseconds(700)) piece = 2 * size;
+    if (took > std::chrono::milliseconds(1500)) piece = std::max(options.threads, size / 2);
+  }
+  return begun;
 }
 
 absl::StatusOr<OutputErrors> AnalyzeOutputErrors(

@@ -19,15 +19,25 @@ struct AnalysisOptions {
   std::function<void(int done, int total)> progress;
 };
 
-// The same for any number of threads up to the rounding of double sums. Texts are token ids, of
-// type 0. InvalidArgument for no text, an empty one, one longer than the model's positions or an id
-// outside its vocabulary, and for a model that ScoreCapture does not take; ResourceExhausted
-// without memory. `weights` as packed in fp32.
+// The same for any number of threads. Texts are token ids, of type 0. InvalidArgument for no text,
+// an empty one, one longer than the model's positions or an id outside its vocabulary, and for a
+// model that ScoreCapture does not take; ResourceExhausted without memory. `weights` as packed in
+// fp32.
 absl::StatusOr<SimilarityTable> AnalyzeSimilarity(
     const architectures::BertConfig& config, const architectures::BertWeights& weights,
     const std::vector<std::vector<std::int32_t>>& texts, const AnalysisOptions& options);
 
-// Likewise what reuse would do to the layers' outputs. `outputs` must outlive the result.
+// The same for texts of which `begun` has the first begun.texts() already: the rest in pieces of
+// about a second. After each piece `after_piece` sees the table so far, to keep it, and may end it
+// all with an error.
+absl::StatusOr<SimilarityTable> ContinueSimilarity(
+    const architectures::BertConfig& config, const architectures::BertWeights& weights,
+    const std::vector<std::vector<std::int32_t>>& texts, SimilarityTable begun,
+    const AnalysisOptions& options,
+    const std::function<absl::Status(const SimilarityTable& so_far)>& after_piece);
+
+// Likewise what reuse would do to the layers' outputs, the same for any number of threads up to the
+// rounding of double sums. `outputs` must outlive the result.
 absl::StatusOr<OutputErrors> AnalyzeOutputErrors(
     const architectures::BertConfig& config, const architectures::BertWeights& weights,
     const HeadOutputs& outputs, const std::vector<std::vector<std::int32_t>>& texts,

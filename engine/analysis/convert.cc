@@ -120,6 +120,15 @@ KeptTensor ScaleHeads(const Checkpoint::Entry& entry, std::span<const double> sc
   return kept;
 }
 
+// With other values.
+KeptTensor Replace(const Checkpoint::Entry& entry, std::span<const float> values) {
+  KeptTensor kept = KeepWhole(entry);
+  REPRISE_CHECK(values.size() == weights::ElementCount(entry.tensor->shape));
+  kept.changed.resize(entry.bytes().size());
+  weights::EncodeElements(*weights::ParseDType(entry.tensor->dtype), values, kept.changed);
+  return kept;
+}
+
 // Requires: a tensor whose rows and bytes divide into the blocks, of which at least one is kept.
 KeptTensor KeepBlocks(const Checkpoint::Entry& entry, const RowBlocks& blocks) {
   const std::size_t block_bytes = entry.bytes().size() / blocks.num_blocks;
@@ -148,7 +157,10 @@ std::vector<KeptTensor> SelectTensors(const Original& original, const Conversion
   std::vector<KeptTensor> kept;
   for (const auto& [name, entry] : original.checkpoint->entries()) {
     const auto it = blocks.find(name);
-    if (const auto scales = scaled.find(name); scales != scaled.end()) {
+    const auto replaced = options.replaced.find(name);
+    if (replaced != options.replaced.end()) {
+      kept.push_back(Replace(entry, replaced->second));
+    } else if (const auto scales = scaled.find(name); scales != scaled.end()) {
       kept.push_back(ScaleHeads(entry, scales->second));
     } else if (it == blocks.end()) {
       kept.push_back(KeepWhole(entry));

@@ -1,8 +1,9 @@
-// Turns an ordinary checkpoint into a reuse checkpoint by leaving weights out and scaling others.
+// Turns an ordinary checkpoint into a reuse checkpoint by leaving weights out and changing others.
 #pragma once
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,9 @@ struct ConversionOptions {
   // What each head's value projection is multiplied with (not its bias), head h of layer l at l *
   // heads + h; empty: all 1.
   std::vector<double> value_scales;
+  // Tensors to write in place of the stored ones, by their names in a WeightSource: as many values,
+  // in the stored shape; written in the stored type.
+  std::map<std::string, std::vector<float>> replaced;
   // Called with the directory when it is whole and has not its name yet: may add files, and an
   // error removes it. May be empty.
   std::function<absl::Status(const std::string& directory)> before_commit;
@@ -37,10 +41,11 @@ struct ConversionReport {
 
 // Writes `output_directory`: config.json with all its keys and attention_reuse, model.safetensors
 // without the query and key rows of reused heads (and without the attention of layers that have
-// none), the values of scaled heads, every other tensor bit for bit under its stored name and in
-// its stored type, and copies of the tokenizer's and sentence-transformers' files. Head j of the
-// input is slot j of the plan. Without scales no weight is adjusted, and the model answers
-// differently: it is a starting point for training and a test model of the right cost. The
+// none), the values of scaled heads, replaced tensors, every other tensor bit for bit under its
+// stored name and in its stored type, and copies of the tokenizer's and sentence-transformers'
+// files. Head j of the input is slot j of the plan. Without scales and replaced tensors no weight
+// is adjusted, and the model answers differently: it is a starting point for training and a test
+// model of the right cost. The
 // directory appears whole or not at all. NotFound or InvalidArgument if the input cannot be read,
 // is a reuse model already or does not have the plan's layers and heads; AlreadyExists if there is
 // something at `output_directory`.

@@ -120,4 +120,11 @@ double OutputErrors::error(int target, int source) const {
   return std::max(left, 0.0) / (residual > 0 ? residual : 1);
 }
 
+double OutputErrors::unscaled_error(int target, int source) const {
+  const std::size_t index = Index(target, source);
+  const double left = own_[target] - 2 * products_[index] + squares_[index];
+  const double residual = residual_[target / heads_];
+  return std::max(left, 0.0) / (residual > 0 ? residual : 1);
+}
+
 }  // namespace reprise::engine::analysis

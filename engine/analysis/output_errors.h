@@ -27,6 +27,7 @@ absl::StatusOr<HeadOutputs> ReadHeadOutputs(const architectures::BertConfig& con
 //   error(t, s)  what is left then, |A_t V_t W_t - w A_s V_t W_t|^2, by the squares that the
 //   layer's
 //                norm divides by (CapturedScores::residual_squares)
+//   unscaled_error(t, s)  likewise with w = 1
 // `outputs` must outlive it. Not thread-safe.
 class OutputErrors {
  public:
@@ -37,6 +38,7 @@ class OutputErrors {
 
   double scale(int target, int source) const;  // 0 where the source gives nothing
   double error(int target, int source) const;
+  double unscaled_error(int target, int source) const;
 
  private:
   std::size_t Index(int target, int source) const {

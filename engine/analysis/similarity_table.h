@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "absl/numeric/int128.h"
+#include "absl/status/statusor.h"
 #include "engine/analysis/score_capture.h"
 
 namespace reprise::engine::analysis {
@@ -11,8 +13,9 @@ namespace reprise::engine::analysis {
 // For two heads on one text of n tokens, with probabilities A and A':
 //   S = 1 - 1/n sum_q 1/2 sum_k |A[q, k] - A'[q, k]|      in [0, 1]; 1 for equal attention
 // The table holds the mean of S over the texts, each counted once whatever its length, for every
-// pair of heads, and how sure that mean is. Head h of layer l is number l * heads + h. Not
-// thread-safe.
+// pair of heads, and how sure that mean is. Head h of layer l is number l * heads + h. S of a text
+// is rounded to a multiple of 2^-32 and sums are those of integers: the same texts give the same
+// table in any order and however they were split. Not thread-safe.
 class SimilarityTable {
  public:
   SimilarityTable(int layers, int heads);
@@ -22,11 +25,34 @@ class SimilarityTable {
 
   int layers() const { return layers_; }
   int heads() const { return heads_; }
-  std::int64_t texts() const { return texts_; }
+  std::int64_t texts() const { return sums_.texts; }
   // Requires: at least one text.
   double mean(int head, int other) const;
   // Of the mean, from how much the texts differ; 0 for fewer than two texts.
   double standard_error(int head, int other) const;
+  // The mean over other texts of the kind lies within that many standard errors of this one with a
+  // probability of 95 %, as Student's distribution has it; 0 for fewer than two texts.
+  double standard_errors_of_95_percent() const;
+
+  // What a table is made of, for a file. Of pairs (i, j), i < j, row by row; S in units of 2^-32.
+  struct Sums {
+    std::int64_t texts = 0;
+    std::vector<std::uint64_t> similarities;
+    std::vector<absl::uint128> squares;
+  };
+  const Sums& sums() const { return sums_; }
+  // InvalidArgument for sums that no texts can give, and for more or fewer than the heads' pairs.
+  static absl::StatusOr<SimilarityTable> FromSums(int layers, int heads, Sums sums);
+  // What a table takes.
+  static std::int64_t BytesFor(int layers, int heads);
+
+  // The two heads of two layers that are most alike, of several the first ones; of a layer and
+  // itself its first head twice.
+  struct Pair {
+    int head = 0;
+    int other = 0;
+  };
+  Pair BestPair(int layer, int other_layer) const;
 
   // The paper's figures are reductions of the table.
   // [layers, layers]: the mean of the most alike pair of heads of two layers (figures 2 and 6).
@@ -40,10 +66,7 @@ class SimilarityTable {
 
   int layers_;
   int heads_;
-  std::int64_t texts_ = 0;
-  // Of pairs (i, j), i < j, row by row.
-  std::vector<double> sums_;
-  std::vector<double> squares_;
+  Sums sums_;
   std::vector<double> distances_;  // of the text being added: sum over queries of sum_k |A - A'|
 };
 

@@ -1,17 +1,17 @@
 #include "server/commands/measure_heads.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cstdint>
-#include <cstdio>
 #include <vector>
 
 #include "engine/analysis/analyze.h"
+#include "engine/analysis/sensitivity.h"
 #include "engine/architectures/bert_parameters.h"
 #include "engine/check.h"
 #include "engine/weights/checkpoint.h"
+#include "server/commands/machine.h"
 #include "server/commands/progress_bar.h"
-#include "server/commands/quantity_text.h"
+#include "server/commands/run_announcement.h"
 
 namespace reprise::server::commands {
 namespace {
@@ -23,24 +23,12 @@ template <typename Analyze>
 auto RunAnnounced(const LoadedCheckpoint& model, const TokenizedTexts& texts, int threads,
                   const Analyze& analyze) -> decltype(analyze(texts, AnalysisOptions())) {
   if (texts.empty()) return absl::InvalidArgumentError("there is no text to analyse");
-  std::vector<std::size_t> lengths;
-  for (const auto& text : texts) lengths.push_back(text.size());
-  const auto middle = lengths.begin() + static_cast<std::ptrdiff_t>(lengths.size() / 2);
-  std::nth_element(lengths.begin(), middle, lengths.end());
-  const auto sample = std::find_if(texts.begin(), texts.end(),
-                                   [&](const auto& text) { return text.size() == *middle; });
-  const auto begin = std::chrono::steady_clock::now();
-  REPRISE_RETURN_IF_ERROR(
-      analyze(TokenizedTexts{*sample}, AnalysisOptions{.threads = 1, .progress = {}}).status());
-  const std::chrono::duration<double> once = std::chrono::steady_clock::now() - begin;
-  const auto longest = static_cast<std::int64_t>(*std::max_element(lengths.begin(), lengths.end()));
-  const std::int64_t bytes =
-      model.weights.packed_bytes +
-      threads * engine::analysis::ScoreCapture::BytesFor(model.config, longest);
-  std::printf("%zu texts, %s tokens, %d threads: about %.0f s and %s of memory\n", texts.size(),
-              CountText(static_cast<double>(TokensOf(texts))).c_str(), threads,
-              once.count() * static_cast<double>(texts.size()) / threads, ByteText(bytes).c_str());
-  std::fflush(stdout);
+  const std::int64_t before = std::max(PeakResidentBytes(), model.weights.packed_bytes);
+  REPRISE_ASSIGN_OR_RETURN(const double seconds, EstimateSeconds(texts, [&](const auto& text) {
+                             return analyze(TokenizedTexts{text}, AnalysisOptions()).status();
+                           }));
+  Announce(texts, threads, seconds,
+           before + engine::analysis::TextWorkers::BytesFor(model.config, texts, threads));
   ProgressBar progress("analysing");
   return analyze(
       texts, AnalysisOptions{threads, [&](int done, int total) { progress.Show(done, total); }});
@@ -72,13 +60,22 @@ absl::StatusOr<engine::analysis::SimilarityTable> MeasureSimilarity(const Loaded
   });
 }
 
-absl::StatusOr<engine::analysis::OutputErrors> MeasureOutputErrors(const LoadedCheckpoint& model,
-                                                                   const TokenizedTexts& texts,
-                                                                   int threads) {
+absl::StatusOr<engine::analysis::HeadStatistics> MeasureHeads(const LoadedCheckpoint& model,
+                                                              const TokenizedTexts& texts,
+                                                              int threads) {
   return RunAnnounced(model, texts, threads, [&](const auto& some, const auto& options) {
-    return engine::analysis::AnalyzeOutputErrors(model.config, model.weights, model.outputs, some,
-                                                 options);
+    return engine::analysis::MeasureHeadStatistics(model.config, model.weights, model.outputs, some,
+                                                   options);
   });
+}
+
+absl::StatusOr<std::vector<double>> MeasureHeadSensitivity(
+    const LoadedCheckpoint& model, const engine::analysis::OutputErrors& errors,
+    const TokenizedTexts& texts, int threads) {
+  ProgressBar progress("replacing heads one by one");
+  return engine::analysis::MeasureSensitivity(
+      model.config, model.weights, model.outputs, errors, texts,
+      {threads, [&](int done, int total) { progress.Show(done, total); }});
 }
 
 }  // namespace reprise::server::commands

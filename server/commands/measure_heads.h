@@ -2,8 +2,10 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
+#include "engine/analysis/head_statistics.h"
 #include "engine/analysis/output_errors.h"
 #include "engine/analysis/similarity_table.h"
 #include "engine/architectures/bert_config.h"
@@ -20,14 +22,20 @@ struct LoadedCheckpoint {
 };
 absl::StatusOr<LoadedCheckpoint> LoadCheckpoint(const std::string& directory);
 
-// Prints what it will take first, from how long the text of middle length takes, and shows its
-// progress. The errors of AnalyzeSimilarity.
+// Prints what it will take first, from how long some of the texts take, and shows its progress. The
+// errors of AnalyzeSimilarity.
 absl::StatusOr<engine::analysis::SimilarityTable> MeasureSimilarity(const LoadedCheckpoint& model,
                                                                     const TokenizedTexts& texts,
                                                                     int threads);
 
-absl::StatusOr<engine::analysis::OutputErrors> MeasureOutputErrors(const LoadedCheckpoint& model,
-                                                                   const TokenizedTexts& texts,
-                                                                   int threads);
+// Likewise what all pairs of heads have to do with each other. Points into `model`.
+absl::StatusOr<engine::analysis::HeadStatistics> MeasureHeads(const LoadedCheckpoint& model,
+                                                              const TokenizedTexts& texts,
+                                                              int threads);
+
+// How much the model's answers depend on each head, with progress.
+absl::StatusOr<std::vector<double>> MeasureHeadSensitivity(
+    const LoadedCheckpoint& model, const engine::analysis::OutputErrors& errors,
+    const TokenizedTexts& texts, int threads);
 
 }  // namespace reprise::server::commands

@@ -1,15 +1,16 @@
 #include "engine/analysis/analyze.h"
 
+#include <cmath>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "engine/analysis/similarity_report.h"
+#include "engine/analysis/attention_maps.h"
 #include "engine/architectures/bert_weights.h"
 #include "engine/cpu_backend.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "nlohmann/json.hpp"
 #include "tests/engine/tiny_model.h"
 #include "tests/status_matchers.h"
 
@@ -61,11 +62,11 @@ TEST_F(AnalyzeTest, CountsEveryTextOnceWhateverTheThreads) {
   EXPECT_EQ(three->texts(), 6);
   const int all = one->layers() * one->heads();
   for (int head = 0; head < all; ++head) {
-    EXPECT_NEAR(three->mean(head, 1), one->mean(head, 1), 1e-12);
+    EXPECT_EQ(three->mean(head, 1), one->mean(head, 1));
     EXPECT_GE(one->mean(head, 1), 0);
     EXPECT_LE(one->mean(head, 1), 1);
     EXPECT_NEAR(twice->mean(head, 1), once->mean(head, 1), 1e-12);
-    EXPECT_NEAR(twice->standard_error(head, 1), 0, 1e-7);
+    EXPECT_EQ(twice->standard_error(head, 1), 0);
   }
 }
 
@@ -79,34 +80,69 @@ TEST_F(AnalyzeTest, BadTextsAreNamed) {
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("1048576")));
 }
 
-TEST_F(AnalyzeTest, ReportsHoldTheTable) {
-  const auto table = Analyze(texts_, 1);
-  ASSERT_OK(table);
-  const AnalysisSubject subject = {"<tiny> & co", 37, 12};
-  const auto json = ToJson(*table, subject);
-  const int all = table->layers() * table->heads();
-  EXPECT_EQ(json["texts"], 6);
-  EXPECT_EQ(json["tokens"], 37);
-  ASSERT_EQ(json["similarity"].size(), all);
-  ASSERT_EQ(json["similarity"][2].size(), all);
-  EXPECT_EQ(json["similarity"][2][3], table->mean(2, 3));
-  EXPECT_EQ(json["standard_error"][2][3], table->standard_error(2, 3));
-  EXPECT_EQ(json["best_pairs"][1][0], table->BestPairs()[table->layers()]);
-  EXPECT_EQ(json["ranked_matches"][0][1], table->RankedMatches()[1]);
+TEST_F(AnalyzeTest, GoesOnWhereItStoppedToTheSameTable) {
+  const auto whole = Analyze(texts_, 1);
+  ASSERT_OK(whole);
+  for (const int stop_after : {1, 2, 4, 6}) {
+    SimilarityTable kept(whole->layers(), whole->heads());
+    const auto go_on = [&](auto after_piece) {
+      return ContinueSimilarity(model_->config(), CpuWeights(*model_), texts_, kept,
+                                {.threads = 2, .progress = progress_}, after_piece);
+    };
+    const auto stopped = go_on([&](const SimilarityTable& so_far) {
+      kept = so_far;
+      return so_far.texts() >= stop_after ? absl::CancelledError("enough") : absl::OkStatus();
+    });
+    EXPECT_THAT(stopped, StatusIs(absl::StatusCode::kCancelled, HasSubstr("enough")));
+    EXPECT_GE(kept.texts(), stop_after);
+    std::vector<int> told;
+    progress_ = [&](int done, int total) {
+      told.push_back(done);
+      EXPECT_EQ(total, 6);
+    };
+    const std::int64_t begun = kept.texts();
+    const auto finished = go_on([](const SimilarityTable&) { return absl::OkStatus(); });
+    ASSERT_OK(finished);
+    EXPECT_EQ(told.size(), 6 - begun);
+    if (!told.empty()) {
+      EXPECT_EQ(told.front(), begun + 1);
+    }
+    progress_ = nullptr;
+    // To the bit.
+    EXPECT_EQ(finished->texts(), 6);
+    EXPECT_EQ(finished->sums().similarities, whole->sums().similarities);
+    EXPECT_EQ(finished->sums().squares, whole->sums().squares);
+  }
+}
 
-  const std::string html = ToHtml(*table, subject);
-  EXPECT_THAT(html, HasSubstr("&lt;tiny&gt; &amp; co"));
-  EXPECT_THAT(html, ::testing::Not(HasSubstr("<tiny>")));
-  EXPECT_THAT(html, ::testing::Not(HasSubstr("<script")));
-  const auto count = [&](const std::string& what) {
-    int found = 0;
-    for (std::size_t at = html.find(what); at != html.npos; at = html.find(what, at + 1)) ++found;
-    return found;
-  };
-  EXPECT_EQ(count("<svg"), 3);  // scale, best pairs, ranked matches
-  EXPECT_EQ(count("<polyline"), table->heads());
-  EXPECT_EQ(count("<rect"), 31 + table->layers() * table->layers());
-  EXPECT_EQ(count("data:image/bmp;base64,Qk"), 1);  // "BM"
+TEST_F(AnalyzeTest, MapsAreTheAttentionOfTheTextAndItsSimilarity) {
+  const std::vector<HeadPair> pairs = {{{1, 2}, {0, 3}}, {{3, 0}, {3, 1}}};
+  const std::vector<std::string> tokens = {"a", "b", "c", "d", "e"};
+  const auto maps = CaptureMaps(model_->config(), CpuWeights(*model_), texts_[0], tokens, pairs);
+  ASSERT_OK(maps);
+  const auto table = Analyze({texts_[0]}, 1);
+  ASSERT_OK(table);
+  EXPECT_EQ(maps->tokens, tokens);
+  ASSERT_EQ(maps->pairs.size(), 2);
+  for (int i = 0; i < 2; ++i) {
+    const PairMaps& pair = maps->pairs[i];
+    EXPECT_EQ(pair.heads, pairs[i]);
+    ASSERT_EQ(pair.first.size(), 25);
+    ASSERT_EQ(pair.second.size(), 25);
+    double distance = 0;
+    for (int query = 0; query < 5; ++query) {
+      double sum = 0;
+      for (int key = 0; key < 5; ++key) {
+        sum += pair.first[5 * query + key];
+        distance += std::abs(double{pair.first[5 * query + key]} - pair.second[5 * query + key]);
+      }
+      EXPECT_NEAR(sum, 1, 1e-6);
+    }
+    EXPECT_NEAR(pair.similarity, 1 - distance / 2 / 5, 1e-6);
+    const int heads = table->heads();
+    EXPECT_EQ(pair.similarity, table->mean(pairs[i].first.layer * heads + pairs[i].first.head,
+                                           pairs[i].second.layer * heads + pairs[i].second.head));
+  }
 }
 
 }  // namespace

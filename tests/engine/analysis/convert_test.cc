@@ -54,7 +54,11 @@ std::string WriteOrdinary(const TemporaryDirectory& directory) {
 }
 
 ConversionOptions Options(const TemporaryDirectory& directory, ReusePlan plan) {
-  return {directory / "in", directory / "out", std::move(plan), {}, {}, {}};
+  ConversionOptions options;
+  options.input_directory = directory / "in";
+  options.output_directory = directory / "out";
+  options.plan = std::move(plan);
+  return options;
 }
 
 // What `source` holds of the tensors of `config`, one after the other.
@@ -118,6 +122,28 @@ TEST(ConvertTest, ValuesAreScaledByHeadAndNothingElse) {
       }
     }
     EXPECT_EQ(*(*checkpoint)->Read(tensor.name, tensor.shape), expected) << tensor.name;
+  }
+}
+
+TEST(ConvertTest, ReplacedTensorsAreWrittenAndNothingElseChanges) {
+  const TemporaryDirectory directory;
+  WriteOrdinary(directory);
+  const std::string name =
+      architectures::tensor_names::Bias(architectures::tensor_names::AttentionOutput(1));
+  const std::vector<float> values(Small().hidden_size, 0.25f);
+  ConversionOptions options = Options(directory, *ReusePlan::Proposed(3, 4, 2, 2));
+  options.replaced[name] = values;
+  ASSERT_OK(ConvertStructurally(options));
+  const auto config = architectures::ReadBertConfig(directory / "out");
+  ASSERT_OK(config);
+  const auto checkpoint = Checkpoint::Open(directory / "out");
+  ASSERT_OK(checkpoint);
+  const weights::RandomSource original = RandomWeights(Small());
+  const weights::PlannedSource planned(original, PlannedRowBlocks(*config));
+  for (const weights::TensorSpec& tensor : BertParameters(*config, {.pooler = true})) {
+    EXPECT_EQ(*(*checkpoint)->Read(tensor.name, tensor.shape),
+              tensor.name == name ? values : *planned.Read(tensor.name, tensor.shape))
+        << tensor.name;
   }
 }
 

@@ -1,18 +1,16 @@
 #include "engine/analysis/score_capture.h"
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
-#include "engine/architectures/bert_parameters.h"
-#include "engine/weights/checkpoint.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/engine/analysis/loaded_model.h"
 #include "tests/reference/bert.h"
-#include "tests/reference/checkpoint_writer.h"
 #include "tests/reference/random_model.h"
 #include "tests/reference/tolerance.h"
 #include "tests/status_matchers.h"
-#include "tests/temporary_directory.h"
 
 namespace reprise::engine::analysis {
 namespace {
@@ -22,26 +20,6 @@ using reference::BertModel;
 using reference::NumberFormat;
 using reference::Random;
 using reference::ReuseRecipe;
-
-// A model's config and packed weights, read from what the reference writes.
-struct Loaded {
-  architectures::BertConfig config;
-  architectures::BertWeights weights;
-};
-std::unique_ptr<Loaded> Load(const BertModel& model) {
-  const testing::TemporaryDirectory scratch;
-  reference::WriteCheckpoint(scratch.path(), model, {});
-  auto loaded = std::make_unique<Loaded>();
-  loaded->config = *architectures::ReadBertConfig(scratch.path());
-  const auto checkpoint = weights::Checkpoint::Open(scratch.path());
-  EXPECT_OK(checkpoint);
-  const auto parts = architectures::FindParts(loaded->config, **checkpoint);
-  EXPECT_OK(parts);
-  auto weights = architectures::PackBertWeights(loaded->config, *parts, **checkpoint, DType::kF32);
-  EXPECT_OK(weights);
-  loaded->weights = *std::move(weights);
-  return loaded;
-}
 
 class ScoreCaptureTest : public ::testing::TestWithParam<int> {
  protected:
@@ -54,7 +32,7 @@ TEST_P(ScoreCaptureTest, GivesTheProbabilitiesAndTheHiddenStateOfTheReference) {
                                       NumberFormat::kF32, random_);
   SCOPED_TRACE(Describe(model.config));
   const auto loaded = Load(model);
-  const auto capture = ScoreCapture::Create(loaded->config, loaded->weights, 64);
+  const auto capture = ScoreCapture::Create(loaded->config, loaded->weights, {.max_seq_len = 64});
   ASSERT_OK(capture);
   // A long text first: what it leaves behind must not show.
   for (const int length : {64, random_.Integer(1, 40), 1}) {
@@ -84,14 +62,78 @@ TEST_P(ScoreCaptureTest, GivesTheProbabilitiesAndTheHiddenStateOfTheReference) {
   }
 }
 
+TEST_P(ScoreCaptureTest, ATextGivesTheSameBitsBesideOthers) {
+  const BertModel model = RandomModel(reference::RandomConfig(ReuseRecipe::Kind::kExact, random_),
+                                      NumberFormat::kF32, random_);
+  SCOPED_TRACE(Describe(model.config));
+  const auto loaded = Load(model);
+  const int heads = model.config.num_layers * model.config.num_heads;
+  std::vector<std::vector<std::int32_t>> texts;
+  std::vector<std::int32_t> cu_seqlens = {0}, ids;
+  for (const int length : {random_.Integer(1, 40), 64, 1, random_.Integer(1, 40)}) {
+    texts.push_back(Ids(reference::RandomSequence(model.config, length, random_)));
+    ids.insert(ids.end(), texts.back().begin(), texts.back().end());
+    cu_seqlens.push_back(static_cast<std::int32_t>(ids.size()));
+  }
+  const auto together = ScoreCapture::Create(loaded->config, loaded->weights,
+                                             {.max_seq_len = 64, .max_tokens = cu_seqlens.back()});
+  const auto alone = ScoreCapture::Create(loaded->config, loaded->weights, {.max_seq_len = 64});
+  ASSERT_OK(together);
+  ASSERT_OK(alone);
+  (*together)->Begin(cu_seqlens, ids, {});
+  for (int layer = 0; layer < model.config.num_layers; ++layer) {
+    (*together)->Attend(layer);
+    (*together)->Finish(layer);
+  }
+  (*together)->End();
+  for (std::size_t text = 0; text < texts.size(); ++text) {
+    const CapturedScores expected = (*alone)->Run(texts[text], {});
+    const CapturedScores found = (*together)->scores(static_cast<int>(text));
+    ASSERT_EQ(found.seq_len, expected.seq_len);
+    const auto same = [](const float* a, const float* b, std::int64_t size) {
+      return std::equal(a, a + size, b);
+    };
+    EXPECT_TRUE(same(found.probs, expected.probs, heads * found.seq_len * found.row_stride));
+    EXPECT_TRUE(
+        same(found.values, expected.values, heads * found.seq_len * loaded->config.head_dim()));
+    EXPECT_TRUE(std::equal(found.residual_squares.begin(), found.residual_squares.end(),
+                           expected.residual_squares.begin()));
+    EXPECT_TRUE(same((*together)->last_hidden_state().row(cu_seqlens[text]),
+                     (*alone)->last_hidden_state().row(0),
+                     found.seq_len * model.config.hidden_size));
+  }
+}
+
+TEST_P(ScoreCaptureTest, HeadsThatTakeOthersScoresGiveTheConvertedModelsHiddenState) {
+  const ConvertedPair pair = MakeConvertedPair(/*norm_first=*/random_.Coin(), random_);
+  const auto loaded = Load(pair.original);
+  const auto capture = ScoreCapture::Create(loaded->config, loaded->weights, {.max_seq_len = 64});
+  ASSERT_OK(capture);
+  for (const auto& text : RandomTexts(pair.original.config, 3, random_)) {
+    const std::int32_t cu_seqlens[] = {0, static_cast<std::int32_t>(text.size())};
+    (*capture)->Begin(cu_seqlens, text, {});
+    for (int layer = 0; layer < 3; ++layer) {
+      (*capture)->Attend(layer, &pair.sources);
+      (*capture)->Finish(layer);
+    }
+    (*capture)->End();
+    const MatrixView<const float> hidden = (*capture)->last_hidden_state();
+    EXPECT_THAT(
+        std::vector<float>(hidden.data, hidden.data + hidden.rows * hidden.columns),
+        AllClose(
+            reference::Flat(reference::Forward(pair.converted, SequenceOf(text)).last_hidden_state),
+            reference::kFloat32));
+  }
+}
+
 TEST(ScoreCapture, AReuseModelIsRefused) {
   Random random{3};
-  std::unique_ptr<Loaded> loaded;
+  std::unique_ptr<LoadedModel> loaded;
   do {
     loaded = Load(RandomModel(reference::RandomConfig(ReuseRecipe::Kind::kProposed, random),
                               NumberFormat::kF32, random));
   } while (loaded->config.plan.is_exact());
-  EXPECT_THAT(ScoreCapture::Create(loaded->config, loaded->weights, 64),
+  EXPECT_THAT(ScoreCapture::Create(loaded->config, loaded->weights, {.max_seq_len = 64}),
               testing::StatusIs(absl::StatusCode::kInvalidArgument,
                                 ::testing::HasSubstr("their own scores")));
 }

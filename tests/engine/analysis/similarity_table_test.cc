@@ -86,8 +86,8 @@ TEST_F(SimilarityTableTest, PartsMergeToTheWhole) {
   first.Merge(second);
   EXPECT_EQ(first.texts(), table_.texts());
   for (int head = 0; head < kLayers * kHeads; ++head) {
-    EXPECT_NEAR(first.mean(head, 3), table_.mean(head, 3), 1e-12);
-    EXPECT_NEAR(first.standard_error(head, 3), table_.standard_error(head, 3), 1e-9);
+    EXPECT_EQ(first.mean(head, 3), table_.mean(head, 3));
+    EXPECT_EQ(first.standard_error(head, 3), table_.standard_error(head, 3));
   }
 }
 
@@ -113,6 +113,38 @@ TEST_F(SimilarityTableTest, BestPairsAndRankedMatchesReduceTheTable) {
     // The best of all is the layers' best pair.
     EXPECT_EQ(begin[kHeads - 1], best[layer * kLayers + layer - 1]);
   }
+}
+
+TEST_F(SimilarityTableTest, BestPairIsTheOneThatBestPairsCounts) {
+  const std::vector<double> best = table_.BestPairs();
+  for (int layer = 0; layer < kLayers; ++layer) {
+    for (int other = 0; other < kLayers; ++other) {
+      const SimilarityTable::Pair pair = table_.BestPair(layer, other);
+      EXPECT_EQ(pair.head / kHeads, layer);
+      EXPECT_EQ(pair.other / kHeads, other);
+      EXPECT_EQ(table_.mean(pair.head, pair.other), best[layer * kLayers + other]);
+    }
+  }
+}
+
+// Quantiles of Student's distribution as tables have them.
+TEST(SimilarityTable, FewTextsMakeWiderIntervals) {
+  const auto standard_errors = [](std::int64_t texts) {
+    SimilarityTable::Sums sums;
+    sums.texts = texts;
+    sums.similarities = {0};
+    sums.squares = {0};
+    return SimilarityTable::FromSums(2, 1, sums)->standard_errors_of_95_percent();
+  };
+  EXPECT_EQ(standard_errors(0), 0);
+  EXPECT_EQ(standard_errors(1), 0);
+  EXPECT_NEAR(standard_errors(2), 12.706, 0.001);
+  EXPECT_NEAR(standard_errors(3), 4.303, 0.001);
+  EXPECT_NEAR(standard_errors(4), 3.182, 0.007);
+  EXPECT_NEAR(standard_errors(6), 2.571, 0.001);
+  EXPECT_NEAR(standard_errors(11), 2.228, 0.001);
+  EXPECT_NEAR(standard_errors(31), 2.042, 0.001);
+  EXPECT_NEAR(standard_errors(1000), 1.962, 0.001);
 }
 
 TEST(SimilarityTable, EqualAttentionIsOneAndDisjointAttentionIsZero) {

@@ -35,21 +35,31 @@ class JudgeConversionTest : public ::testing::Test {
   std::string original() const { return scratch_ / "original"; }
   std::string other() const { return scratch_ / "other"; }  // of the same shape
 
+  // Of the model in `directory`, by the original's answers.
+  absl::StatusOr<ConversionQuality> Judge(const std::string& directory, int threads) const {
+    const auto before = AnswersOf(original(), texts_, threads);
+    const auto after = AnswersOf(directory, texts_, threads);
+    if (!after.ok()) return after.status();
+    return Compare(*before, *after);
+  }
+
   ::reprise::testing::TemporaryDirectory scratch_;
   TokenizedTexts texts_;
 };
 
 TEST_F(JudgeConversionTest, AModelAnswersAsItself) {
-  const auto quality = JudgeConversion(original(), original(), texts_, 1);
+  const auto quality = Judge(original(), 1);
   ASSERT_OK(quality);
   EXPECT_EQ(quality->texts, 5);
   EXPECT_NEAR(quality->mean_cosine, 1, 1e-12);
   EXPECT_NEAR(quality->fifth_percentile, 1, 1e-12);
   EXPECT_NEAR(quality->neighbour_agreement, 1, 1e-12);
+  EXPECT_NEAR(quality->ten_neighbours_agreement, 1, 1e-12);
+  EXPECT_FALSE(quality->label_agreement.has_value());
 }
 
 TEST_F(JudgeConversionTest, AnotherModelAnswersLessAlike) {
-  const auto quality = JudgeConversion(original(), other(), texts_, 2);
+  const auto quality = Judge(other(), 2);
   ASSERT_OK(quality);
   EXPECT_LT(quality->mean_cosine, 0.9);
   EXPECT_LE(quality->fifth_percentile, quality->mean_cosine);
@@ -58,8 +68,35 @@ TEST_F(JudgeConversionTest, AnotherModelAnswersLessAlike) {
 
 TEST_F(JudgeConversionTest, AModelThatIsNotThereIsNamed) {
   EXPECT_THAT(
-      JudgeConversion(original(), scratch_ / "nothing", texts_, 1),
+      Judge(scratch_ / "nothing", 1),
       ::reprise::testing::StatusIs(absl::StatusCode::kNotFound, ::testing::HasSubstr("nothing")));
+}
+
+TEST_F(JudgeConversionTest, ATextGivesTheSameAnswerBesideOthers) {
+  const auto together = AnswersOf(original(), texts_, 1);
+  ASSERT_OK(together);
+  for (std::size_t i = 0; i < texts_.size(); ++i) {
+    const auto alone = AnswersOf(original(), {texts_[i]}, 1);
+    ASSERT_OK(alone);
+    EXPECT_EQ(alone->vectors[0], together->vectors[i]) << "text " << i;
+  }
+}
+
+// Counted by hand: vectors of one coordinate each way.
+TEST(CompareAnswers, CountsNeighboursAndLabels) {
+  const ModelAnswers before = {{{1, 0}, {1, 0.1f}, {0, 1}, {0.1f, 1}}, {0, 1, 1, 0}};
+  const ModelAnswers after = {{{1, 0}, {0.1f, 1}, {0, 1}, {1, 0.1f}}, {0, 1, 0, 0}};
+  const ConversionQuality quality = Compare(before, after);
+  EXPECT_EQ(quality.texts, 4);
+  // 0 was nearest to 1, now to 3, and so on: all have another. Of three others all are the same.
+  EXPECT_EQ(quality.neighbour_agreement, 0);
+  EXPECT_NEAR(quality.ten_neighbours_agreement, 1, 1e-12);
+  ASSERT_TRUE(quality.label_agreement.has_value());
+  EXPECT_EQ(*quality.label_agreement, 0.75);
+  const double crossed = 0.2 / 1.01;  // (1, 0.1) and (0.1, 1)
+  EXPECT_NEAR(quality.mean_cosine, (2 + 2 * crossed) / 4, 1e-6);
+  EXPECT_NEAR(quality.fifth_percentile, crossed, 1e-6);
+  EXPECT_EQ(ToJson(quality)["label_agreement"], 0.75);
 }
 
 }  // namespace
