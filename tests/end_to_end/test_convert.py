@@ -74,7 +74,7 @@ def test_a_budget_is_met_and_the_result_is_described(run_reprise, minilm, tmp_pa
 
 
 def test_the_refit_answers_more_like_the_original(run_reprise, minilm, tmp_path):
-    texts, held_out = long_texts(tmp_path, 300), many_texts(tmp_path, 60, "held_out.txt", skip=1)
+    texts, held_out = long_texts(tmp_path, 150), many_texts(tmp_path, 60, "held_out.txt", skip=1)
 
     def quality(refit):
         output = tmp_path / refit
