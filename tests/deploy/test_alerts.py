@@ -66,6 +66,13 @@ def test_the_alerts_do_what_their_tests_say(path):
     assert code == 0, output
 
 
+@pytest.mark.parametrize("path", TESTS, ids=lambda path: path.stem)
+def test_the_order_of_evaluation_names_every_group(path):
+    groups = {group["name"] for rules in RULE_FILES for group in yaml.safe_load(rules.read_text())["groups"]}
+    order = yaml.safe_load(path.read_text())["group_eval_order"]
+    assert order[:2] == ["reprise_traffic", "reprise_work"] and set(order) == groups
+
+
 @pytest.mark.parametrize("alert", NAMES)
 def test_an_alert_fires_and_ends_in_a_test(alert):
     counts = [count for _, count in expectations(alert)]
