@@ -59,9 +59,12 @@ absl::StatusOr<std::unique_ptr<CalibratedConverter>> CalibratedConverter::Create
   }
   REPRISE_ASSIGN_OR_RETURN(converter->texts_,
                            DrawConversionTexts(options, config.max_position_embeddings));
-  REPRISE_ASSIGN_OR_RETURN(HeadCosts costs,
-                           HeadCosts::Measure(converter->model_, options.criterion,
-                                              converter->texts_.calibration, options.threads));
+  // A given plan leaves nothing to choose, and then the dearest measure tells nothing.
+  const bool chooses = options.budget.has_value() || !options.sweep.empty();
+  REPRISE_ASSIGN_OR_RETURN(
+      HeadCosts costs,
+      HeadCosts::Measure(converter->model_, chooses ? options.criterion : Criterion::kOutputError,
+                         converter->texts_.calibration, options.threads));
   converter->costs_ = std::make_unique<HeadCosts>(std::move(costs));
   for (const HeldOutTexts& held_out : converter->texts_.held_out) {
     REPRISE_ASSIGN_OR_RETURN(ModelAnswers answers,
