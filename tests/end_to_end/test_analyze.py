@@ -9,6 +9,8 @@ import xml.dom.minidom
 
 import pytest
 
+from made_up_texts import many_texts
+
 USAGE, FAILED = 2, 1
 
 TEXTS = [
