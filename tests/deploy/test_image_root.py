@@ -7,20 +7,14 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 
 import pytest
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-DOCKER = ROOT / "deploy" / "docker"
-BINARY = pathlib.Path(os.environ.get("REPRISE_BINARY", ROOT / "build" / "dev" / "server" / "reprise"))
-DEPS = pathlib.Path(os.environ.get("REPRISE_DEPS", ROOT / ".deps"))
+from deployment_files import BINARY, DEPLOY, DEPS
+from model_repository import make_tiny_repository
 
-sys.path.insert(0, str(ROOT / "tests" / "end_to_end"))
-
-from model_repository import make_tiny_repository  # noqa: E402
-
+DOCKER = DEPLOY / "docker"
 USER = 65532
 LAME_DUCK_S = 2
 MOST_BYTES_OF_CPU_IMAGE = 150_000_000
@@ -170,7 +164,7 @@ class Contained:
     def __init__(self, root, models, log_path, *flags):
         self._root = root
         self._log_path = log_path
-        command = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "bash", "-c", ENTER, "bash", root, models]
+        command = ["unshare", "--mount", "--pid", "--fork", "bash", "-c", ENTER, "bash", root, models]
         command += ["serve", "--model-repository", "/models", "--host", "127.0.0.1", "--grpc-port", 0, "--http-port", 0]
         command += ["--metrics-port", 0, *flags]
         with open(log_path, "wb") as log:
@@ -211,8 +205,8 @@ class Contained:
 
     def kill(self):
         if self._outer.poll() is None:
-            self._outer.kill()
-            self._outer.wait()
+            os.kill(self.process_id, signal.SIGKILL)  # the outer one ends when the inner one has
+            self._outer.wait(timeout=60)
 
 
 @pytest.fixture
