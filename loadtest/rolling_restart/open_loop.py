@@ -27,7 +27,7 @@ METHOD = "/inference.GRPCInferenceService/ModelInfer"
 LATE_S = 0.01
 # Otherwise a client waits up to two minutes before it looks again for a server that was away.
 MAX_RECONNECT_BACKOFF_MS = 1000
-EXAMPLES = 10
+EXAMPLES = 100
 
 
 class Outcomes:

@@ -7,20 +7,14 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 
 import pytest
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-DOCKER = ROOT / "deploy" / "docker"
-BINARY = pathlib.Path(os.environ.get("REPRISE_BINARY", ROOT / "build" / "dev" / "server" / "reprise"))
-DEPS = pathlib.Path(os.environ.get("REPRISE_DEPS", ROOT / ".deps"))
+from deployment_files import BINARY, DEPLOY, DEPS
+from model_repository import make_tiny_repository
 
-sys.path.insert(0, str(ROOT / "tests" / "end_to_end"))
-
-from model_repository import make_tiny_repository  # noqa: E402
-
+DOCKER = DEPLOY / "docker"
 USER = 65532
 LAME_DUCK_S = 2
 MOST_BYTES_OF_CPU_IMAGE = 150_000_000
@@ -151,7 +145,7 @@ def test_a_root_that_cannot_be_made_says_why(tmp_path, arguments, error):
     assert not list(tmp_path.iterdir())
 
 
-# --- As a container: read-only root, a user without rights, process 1 of its own namespace.
+# --- As a container: read-only root, a user without rights, process 1 and the network of its own, the image's own command.
 
 ENTER = """
 set -e
@@ -160,21 +154,40 @@ mount -o remount,bind,ro "$1"
 mount --bind "$2" "$1/models"
 mount -o remount,bind,ro "$1/models"
 mount -t proc proc "$1/proc"
-exec setpriv --no-new-privs chroot --userspec=65532:65532 --groups= "$1" /usr/bin/reprise "${@:3}"
+python3 -c "$LOOPBACK_UP"
+exec setpriv --no-new-privs chroot --userspec="$3" --groups= "$1" "${@:4}"
 """
+# What `ip link set lo up` does.
+LOOPBACK_UP = """
+import fcntl, socket, struct
+SIOCSIFFLAGS, IFF_UP = 0x8914, 1
+fcntl.ioctl(socket.socket(socket.AF_INET, socket.SOCK_DGRAM), SIOCSIFFLAGS, struct.pack("16sh22x", b"lo", IFF_UP))
+"""
+
+
+def of_dockerfile(pattern):
+    (found,) = re.findall(pattern, (DOCKER / "Dockerfile").read_text(), re.MULTILINE)
+    return found
+
+
+def image_command():
+    return json.loads(of_dockerfile(r"^ENTRYPOINT (.*)$")) + json.loads(of_dockerfile(r"^CMD (.*)$"))
 
 
 class Contained:
     """The server in the image's root, as process 1 of a process namespace."""
 
-    def __init__(self, root, models, log_path, *flags):
+    def __init__(self, root, models, log_path, **environment):
         self._root = root
         self._log_path = log_path
-        command = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "bash", "-c", ENTER, "bash", root, models]
-        command += ["serve", "--model-repository", "/models", "--host", "127.0.0.1", "--grpc-port", 0, "--http-port", 0]
-        command += ["--metrics-port", 0, *flags]
+        command = ["unshare", "--mount", "--pid", "--net", "--fork", "bash", "-c", ENTER, "bash", root, models]
+        command += [of_dockerfile(r"^USER (.*)$"), *image_command()]
+        environment = os.environ | environment | {"LOOPBACK_UP": LOOPBACK_UP}
         with open(log_path, "wb") as log:
-            self._outer = subprocess.Popen([str(word) for word in command], stdout=log, stderr=log)
+            self._outer = subprocess.Popen([str(word) for word in command], stdout=log, stderr=log, env=environment)
+
+    def in_its_network(self, *command):
+        return ["nsenter", "--target", str(self.process_id), "--net", *map(str, command)]
 
     def log(self):
         lines = self._log_path.read_text().splitlines(keepends=True)
@@ -205,22 +218,21 @@ class Contained:
         """A path as the server sees it, its mounts included."""
         return pathlib.Path(f"/proc/{self.process_id}/root{path}")
 
-    def stop(self):
-        os.kill(self.process_id, signal.SIGTERM)
+    def stop(self, number=signal.SIGTERM):
+        os.kill(self.process_id, number)
         return self._outer.wait(timeout=60)
 
     def kill(self):
         if self._outer.poll() is None:
-            self._outer.kill()
-            self._outer.wait()
+            os.kill(self.process_id, signal.SIGKILL)  # the outer one ends when the inner one has
+            self._outer.wait(timeout=60)
 
 
 @pytest.fixture
 def contained(image_root, models, tmp_path):
     (image_root / "proc").mkdir(exist_ok=True)  # as a container runtime makes it
-    server = Contained(image_root, models, tmp_path / "server.log", "--lame-duck-secs", LAME_DUCK_S)
+    server = Contained(image_root, models, tmp_path / "server.log", REPRISE_LAME_DUCK_SECS=str(LAME_DUCK_S))
     try:
-        server.address = f"127.0.0.1:{server.await_log('listening')['grpc_port']}"
         server.await_log("ready")
         yield server
     finally:
@@ -237,31 +249,43 @@ def test_it_serves_without_rights_or_a_place_to_write(contained, image_root):
     for folder in ("/", "/tmp", "/models"):  # not even root could write there
         with pytest.raises(OSError, match="Read-only file system"):
             (contained.path_inside(folder) / "new").touch()
-    asked = run("chroot", image_root, "/usr/bin/reprise", "health", "--port", contained.address.split(":")[1])
+    check = json.loads(of_dockerfile(r"^HEALTHCHECK [^\n]*\\\n +CMD (.*)$"))
+    asked = run(*contained.in_its_network("chroot", image_root, *check))
     assert (asked.returncode, asked.stdout) == (0, "SERVING\n"), asked.stderr
 
 
-def test_sigterm_under_load_loses_no_request(contained):
-    client = subprocess.Popen(
-        [
-            DEPS / "venv" / "bin" / "python",
-            DOCKER / "drain_client",
-            *("--address", contained.address),
-            *("--model", "tiny-reuse"),
-            *("--linger-s", str(LAME_DUCK_S / 2)),
-        ],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+def test_it_listens_where_the_image_says(contained):
+    ports = [int(port) for port in of_dockerfile(r"^EXPOSE (.*)$").split()]
+    (line,) = [line for line in contained.log() if line["message"] == "listening"]
+    assert line["host"] == "0.0.0.0"
+    assert sorted([line["http_port"], line["grpc_port"], line["metrics_port"]]) == sorted(ports)
+
+
+@pytest.fixture
+def calling(contained):
+    """deploy/docker/drain_client, its calls well under way."""
+    client = [DEPS / "venv" / "bin" / "python", DOCKER / "drain_client", "--address", "127.0.0.1:8001"]
+    client += ["--model", "tiny-reuse", "--linger-s", LAME_DUCK_S / 2]
+    process = subprocess.Popen(contained.in_its_network(*client), stdout=subprocess.PIPE, text=True)
     try:
-        assert client.stdout.readline() == "calling\n"
-        assert contained.stop() == 0
-        output, _ = client.communicate(timeout=60)
+        assert process.stdout.readline() == "calling\n"
+        yield process
     finally:
-        client.kill()
-        client.wait()
+        process.kill()
+        process.wait()
+
+
+def test_sigterm_under_load_loses_no_request(contained, calling):
+    assert contained.stop() == 0
+    output, _ = calling.communicate(timeout=60)
     result = json.loads(output)
-    assert client.returncode == 0, result
+    assert calling.returncode == 0, result
     assert result["failed"] == {} and result["told"]
     assert result["answered_after_told"] > 0  # all through the lame duck
     assert [line["message"] for line in contained.log()][-1] == "stopped"
+
+
+def test_the_client_of_that_test_notices_an_end_without_lame_duck(contained, calling):
+    assert contained.stop(signal.SIGINT) == 0
+    output, _ = calling.communicate(timeout=60)
+    assert calling.returncode == 1, output
