@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "engine/analysis/output_errors.h"
 #include "engine/analysis/similarity_table.h"
 #include "engine/architectures/bert_config.h"
 #include "engine/architectures/bert_weights.h"
@@ -35,12 +34,5 @@ absl::StatusOr<SimilarityTable> ContinueSimilarity(
     const std::vector<std::vector<std::int32_t>>& texts, SimilarityTable begun,
     const AnalysisOptions& options,
     const std::function<absl::Status(const SimilarityTable& so_far)>& after_piece);
-
-// Likewise what reuse would do to the layers' outputs, the same for any number of threads up to the
-// rounding of double sums. `outputs` must outlive the result.
-absl::StatusOr<OutputErrors> AnalyzeOutputErrors(
-    const architectures::BertConfig& config, const architectures::BertWeights& weights,
-    const HeadOutputs& outputs, const std::vector<std::vector<std::int32_t>>& texts,
-    const AnalysisOptions& options);
 
 }  // namespace reprise::engine::analysis

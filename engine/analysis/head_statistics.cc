@@ -18,18 +18,14 @@ absl::StatusOr<HeadStatistics> MeasureHeadStatistics(const architectures::BertCo
   int done = 0;
   workers->ForEach(
       [&](ScoreCapture& capture, const TextBatch& batch, int worker) {
-        capture.Begin(batch.cu_seqlens, batch.ids, {});
-        for (int layer = 0; layer < config.num_layers; ++layer) {
-          capture.Attend(layer);
-          capture.Finish(layer);
-        }
+        capture.RunBatch(batch.cu_seqlens, batch.ids, {});
         for (int text = 0; text < capture.num_texts(); ++text) {
           sums[worker].similarity.Add(capture.scores(text));
           sums[worker].errors.Add(capture.scores(text));
         }
       },
-      [&](int more) {
-        if (options.progress) options.progress(done += more, static_cast<int>(texts.size()));
+      [&] {
+        if (options.progress) options.progress(++done, static_cast<int>(texts.size()));
       });
   for (int worker = 1; worker < workers->size(); ++worker) {
     sums[0].similarity.Merge(sums[worker].similarity);

@@ -82,8 +82,8 @@ class Refit {
           for (std::int64_t i = 0; i < stream.rows * hidden; ++i) target[i] -= stream.data[i];
           equations[worker].Add(capture.contexts(), {target.data(), stream.rows, hidden, hidden});
         },
-        [&](int texts) {
-          if (options_.progress) options_.progress(done_ += texts, total_);
+        [&] {
+          if (options_.progress) options_.progress(++done_, total_);
         });
     for (int worker = 1; worker < workers_->size(); ++worker) {
       equations[0].Merge(equations[worker]);

@@ -109,13 +109,19 @@ float* ScoreCapture::operand() const {
 CapturedScores ScoreCapture::Run(std::span<const std::int32_t> ids,
                                  std::span<const std::int32_t> type_ids) {
   const std::int32_t cu_seqlens[] = {0, static_cast<std::int32_t>(ids.size())};
+  RunBatch(cu_seqlens, ids, type_ids);
+  return scores(0);
+}
+
+void ScoreCapture::RunBatch(std::span<const std::int32_t> cu_seqlens,
+                            std::span<const std::int32_t> ids,
+                            std::span<const std::int32_t> type_ids) {
   Begin(cu_seqlens, ids, type_ids);
   for (int layer = 0; layer < config_.num_layers; ++layer) {
     Attend(layer);
     Finish(layer);
   }
   End();
-  return scores(0);
 }
 
 CapturedScores ScoreCapture::scores(int text) const {

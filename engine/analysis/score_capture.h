@@ -64,7 +64,12 @@ class ScoreCapture {
   // of them; type_ids of the same length, or empty: all 0.
   CapturedScores Run(std::span<const std::int32_t> ids, std::span<const std::int32_t> type_ids);
 
-  // Embeddings. Requires: cu_seqlens as in RaggedBatch, within the limits, and the ids of Run.
+  // All steps on several texts. Requires: cu_seqlens as in RaggedBatch, within the limits, and the
+  // ids of Run.
+  void RunBatch(std::span<const std::int32_t> cu_seqlens, std::span<const std::int32_t> ids,
+                std::span<const std::int32_t> type_ids);
+
+  // Embeddings. The requirements of RunBatch.
   void Begin(std::span<const std::int32_t> cu_seqlens, std::span<const std::int32_t> ids,
              std::span<const std::int32_t> type_ids);
   // Scores and contexts of a layer's heads. A head whose source is another takes that one's scores

@@ -117,9 +117,8 @@ absl::StatusOr<std::vector<double>> MeasureSensitivity(
   int done = 0;
   workers->ForEach([&](ScoreCapture& capture, const TextBatch& batch,
                        int worker) { runs[worker].Run(capture, batch, changes[worker]); },
-                   [&](int more) {
-                     if (options.progress)
-                       options.progress(done += more, static_cast<int>(texts.size()));
+                   [&] {
+                     if (options.progress) options.progress(++done, static_cast<int>(texts.size()));
                    });
   std::vector<double> sensitivity(heads);
   for (int head = config.num_heads; head < heads; ++head) {

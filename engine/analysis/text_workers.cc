@@ -25,6 +25,14 @@ absl::Status CheckText(const std::vector<std::int32_t>& ids,
   return absl::OkStatus();
 }
 
+absl::Status CheckTexts(const architectures::BertConfig& config, const Texts& texts) {
+  if (texts.empty()) return absl::InvalidArgumentError("there is no text to analyse");
+  for (std::size_t i = 0; i < texts.size(); ++i) {
+    REPRISE_RETURN_IF_ERROR(CheckText(texts[i], config, i));
+  }
+  return absl::OkStatus();
+}
+
 // Beyond so many rows a matrix product gets no faster.
 constexpr std::int64_t kBatchTokens = 256;
 
@@ -51,14 +59,6 @@ ScoreCapture::Limits LimitsOf(const Texts& texts) {
 
 }  // namespace
 
-absl::Status CheckTexts(const architectures::BertConfig& config, const Texts& texts) {
-  if (texts.empty()) return absl::InvalidArgumentError("there is no text to analyse");
-  for (std::size_t i = 0; i < texts.size(); ++i) {
-    REPRISE_RETURN_IF_ERROR(CheckText(texts[i], config, i));
-  }
-  return absl::OkStatus();
-}
-
 absl::StatusOr<std::unique_ptr<TextWorkers>> TextWorkers::Create(
     const architectures::BertConfig& config, const architectures::BertWeights& weights,
     const Texts& texts, int threads) {
@@ -79,14 +79,14 @@ std::int64_t TextWorkers::BytesFor(const architectures::BertConfig& config, cons
   return threads * ScoreCapture::BytesFor(config, LimitsOf(texts));
 }
 
-void TextWorkers::ForEach(const Run& run, const std::function<void(int texts)>& progress) {
+void TextWorkers::ForEach(const Run& run, const std::function<void()>& progress) {
   std::mutex mutex;
   team_.ParallelFor(static_cast<std::int64_t>(batches_.size()), [&](std::int64_t i, int worker) {
     const TextBatch& batch = batches_[i];
     run(*captures_[worker], batch, worker);
     if (!progress) return;
     const std::lock_guard lock(mutex);
-    progress(static_cast<int>(batch.num_texts()));
+    for (std::size_t text = 0; text < batch.num_texts(); ++text) progress();
   });
 }
 

@@ -40,9 +40,10 @@ class TextWorkers {
   std::size_t num_batches() const { return batches_.size(); }
 
   // Calls run(capture, batch, worker) once for each batch, with the number of the thread, whose
-  // capture it is; and progress(texts), if not empty, after each, one call at a time.
+  // capture it is; and progress(), if not empty, once for each of its texts after that, one call at
+  // a time.
   using Run = std::function<void(ScoreCapture& capture, const TextBatch& batch, int worker)>;
-  void ForEach(const Run& run, const std::function<void(int texts)>& progress = {});
+  void ForEach(const Run& run, const std::function<void()>& progress = {});
 
   // What Create takes beside the weights.
   static std::int64_t BytesFor(const architectures::BertConfig& config, const Texts& texts,
@@ -55,8 +56,5 @@ class TextWorkers {
   device::ThreadTeam team_;
   std::vector<std::unique_ptr<ScoreCapture>> captures_;
 };
-
-// InvalidArgument as described above.
-absl::Status CheckTexts(const architectures::BertConfig& config, const Texts& texts);
 
 }  // namespace reprise::engine::analysis

@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "engine/analysis/analyze.h"
-#include "engine/analysis/score_capture.h"
+#include "engine/analysis/text_workers.h"
 #include "engine/architectures/bert_parameters.h"
 #include "engine/check.h"
 #include "engine/weights/random_source.h"
@@ -28,15 +28,11 @@ absl::Status AnnounceSimilarity(const LoadedCheckpoint& model, const TokenizedTe
                            }));
   const std::int64_t table =
       engine::analysis::SimilarityTable::BytesFor(model.config.num_layers, model.config.num_heads);
-  std::int64_t longest = 0;
-  for (const auto& text : texts) {
-    longest = std::max(longest, static_cast<std::int64_t>(text.size()));
-  }
   // The tables of each thread, of the piece, of what was measured before, and of what is kept.
   const auto tables = static_cast<std::int64_t>(threads + 2 + 2 * done.size()) * table;
   Announce(texts, threads, seconds,
            std::max(before, model.weights.packed_bytes) + tables +
-               threads * engine::analysis::ScoreCapture::BytesFor(model.config, {longest}),
+               engine::analysis::TextWorkers::BytesFor(model.config, texts, threads),
            done.size() > 1 ? ", also with random weights" : "");
   return absl::OkStatus();
 }
