@@ -59,6 +59,7 @@ absl::StatusOr<std::unique_ptr<CalibratedConverter>> CalibratedConverter::Create
   }
   REPRISE_ASSIGN_OR_RETURN(converter->texts_,
                            DrawConversionTexts(options, config.max_position_embeddings));
+  REPRISE_ASSIGN_OR_RETURN(converter->described_texts_, DescribeTexts(options, converter->texts_));
   // A given plan leaves nothing to choose, and then the dearest measure tells nothing.
   const bool chooses = options.budget.has_value() || !options.sweep.empty();
   REPRISE_ASSIGN_OR_RETURN(
@@ -74,20 +75,26 @@ absl::StatusOr<std::unique_ptr<CalibratedConverter>> CalibratedConverter::Create
   return converter;
 }
 
+absl::StatusOr<const LatencyForecast*> CalibratedConverter::latency() {
+  if (!latency_) {
+    REPRISE_ASSIGN_OR_RETURN(
+        latency_, LatencyForecast::Measure(options_.model, config(), options_.budget_length));
+  }
+  return &*latency_;
+}
+
 absl::StatusOr<ReusePlan> CalibratedConverter::ChooseForBudget(double share) {
   const int all_heads = config().num_layers * config().num_heads;
   if (options_.budget_kind == BudgetKind::kScores) {
     return costs_->Choose(static_cast<int>(std::lround(share * all_heads)));
   }
-  std::optional<LatencyForecast> latency;
-  if (options_.budget_kind == BudgetKind::kLatency) {
-    REPRISE_ASSIGN_OR_RETURN(
-        latency, LatencyForecast::Measure(options_.model, config(), options_.budget_length));
-  }
   const auto saved = [&](int reused) -> absl::StatusOr<double> {
     REPRISE_ASSIGN_OR_RETURN(const ReusePlan plan, costs_->Choose(reused));
-    if (!latency) return MacsSaved(config(), plan, options_.budget_length);
-    REPRISE_ASSIGN_OR_RETURN(const double ratio, latency->Ratio(plan));
+    if (options_.budget_kind == BudgetKind::kMacs) {
+      return MacsSaved(config(), plan, options_.budget_length);
+    }
+    REPRISE_ASSIGN_OR_RETURN(const LatencyForecast* forecast, latency());
+    REPRISE_ASSIGN_OR_RETURN(const double ratio, forecast->Ratio(plan));
     return 1 - ratio;
   };
   REPRISE_ASSIGN_OR_RETURN(const int reused, LeastHeadsThatSave(config(), share, saved));
@@ -110,9 +117,8 @@ absl::StatusOr<CalibratedConversion> CalibratedConverter::Convert(const ReusePla
   conversion.before_commit = [&](const std::string& staged) -> absl::Status {
     REPRISE_ASSIGN_OR_RETURN(converted.quality, Judge(staged));
     REPRISE_RETURN_IF_ERROR(CheckQuality(converted.quality));
-    REPRISE_ASSIGN_OR_RETURN(const auto description, Describe(plan, converted.quality));
     return WriteWholeFile((std::filesystem::path(staged) / "conversion.json").string(),
-                          description.dump(1));
+                          Describe(plan, converted.quality).dump(1));
   };
   REPRISE_ASSIGN_OR_RETURN(converted.report, analysis::ConvertStructurally(conversion));
   return converted;
@@ -161,9 +167,8 @@ absl::Status CalibratedConverter::CheckQuality(const std::vector<NamedQuality>& 
       "; nothing was written: let fewer heads reuse, or give --force for a model to train on"));
 }
 
-absl::StatusOr<nlohmann::ordered_json> CalibratedConverter::Describe(
+nlohmann::ordered_json CalibratedConverter::Describe(
     const ReusePlan& plan, const std::vector<NamedQuality>& quality) const {
-  REPRISE_ASSIGN_OR_RETURN(const auto texts, DescribeTexts(options_, texts_));
   nlohmann::ordered_json settings;
   if (options_.budget) {
     settings["budget"] = *options_.budget;
@@ -179,7 +184,7 @@ absl::StatusOr<nlohmann::ordered_json> CalibratedConverter::Describe(
   if (options_.refit) settings["ridge"] = options_.ridge;
   nlohmann::ordered_json description = {
       {"settings", settings},
-      {"texts", texts},
+      {"texts", described_texts_},
       {"reused_share",
        static_cast<double>(plan.num_reused_heads()) / (plan.num_layers() * plan.num_heads())},
       {"quality", nlohmann::ordered_json::object()},

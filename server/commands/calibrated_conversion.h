@@ -3,13 +3,15 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "engine/analysis/convert.h"
 #include "engine/reuse/reuse_plan.h"
-#include "nlohmann/json_fwd.hpp"
+#include "nlohmann/json.hpp"
+#include "server/commands/conversion_budget.h"
 #include "server/commands/conversion_options.h"
 #include "server/commands/conversion_quality.h"
 #include "server/commands/conversion_texts.h"
@@ -40,6 +42,9 @@ class CalibratedConverter {
   const engine::architectures::BertConfig& config() const { return model_.config; }
   const HeadCosts& costs() const { return *costs_; }
 
+  // What the original takes, measured when it is first asked for.
+  absl::StatusOr<const LatencyForecast*> latency();
+
   // The plan that saves `share` of what the options' budget kind counts.
   absl::StatusOr<engine::reuse::ReusePlan> ChooseForBudget(double share);
 
@@ -55,13 +60,15 @@ class CalibratedConverter {
       const engine::analysis::HeadSources& sources) const;
   absl::StatusOr<std::vector<NamedQuality>> Judge(const std::string& directory) const;
   absl::Status CheckQuality(const std::vector<NamedQuality>& quality) const;
-  absl::StatusOr<nlohmann::ordered_json> Describe(const engine::reuse::ReusePlan& plan,
-                                                  const std::vector<NamedQuality>& quality) const;
+  nlohmann::ordered_json Describe(const engine::reuse::ReusePlan& plan,
+                                  const std::vector<NamedQuality>& quality) const;
 
   const ConvertOptions options_;
   LoadedCheckpoint model_;
   ConversionTexts texts_;
+  nlohmann::ordered_json described_texts_;
   std::unique_ptr<HeadCosts> costs_;
+  std::optional<LatencyForecast> latency_;
   std::vector<ModelAnswers> original_answers_;  // to each set of held-out texts
 };
 

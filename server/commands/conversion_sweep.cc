@@ -35,9 +35,7 @@ class Sweep {
 
   absl::StatusOr<SweepReport> Run() {
     REPRISE_ASSIGN_OR_RETURN(converter_, CalibratedConverter::Create(options_));
-    REPRISE_ASSIGN_OR_RETURN(
-        const LatencyForecast forecast,
-        LatencyForecast::Measure(options_.model, converter_->config(), options_.budget_length));
+    REPRISE_ASSIGN_OR_RETURN(const LatencyForecast* forecast, converter_->latency());
     SweepReport report;
     report.model = fs::path(options_.model).filename().string();
     report.machine = ToText(DescribeMachine());
@@ -46,7 +44,7 @@ class Sweep {
       REPRISE_ASSIGN_OR_RETURN(const ReusePlan plan, converter_->ChooseForBudget(budget));
       REPRISE_ASSIGN_OR_RETURN(SweepPoint point, Measure(plan));
       point.budget = budget;
-      REPRISE_ASSIGN_OR_RETURN(point.predicted_ratio, forecast.Ratio(plan));
+      REPRISE_ASSIGN_OR_RETURN(point.predicted_ratio, forecast->Ratio(plan));
       report.points.push_back(std::move(point));
       std::printf("%zu of %zu budgets\n", report.points.size(), options_.sweep.size());
       std::fflush(stdout);

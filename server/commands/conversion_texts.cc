@@ -8,7 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "engine/check.h"
 #include "nlohmann/json.hpp"
-#include "server/commands/file_digest.h"
+#include "server/commands/fingerprint.h"
 
 namespace reprise::server::commands {
 namespace {

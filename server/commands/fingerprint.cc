@@ -4,11 +4,14 @@
 
 #include <array>
 #include <cstdint>
+#include <fstream>
+#include <iterator>
 #include <memory>
 #include <span>
 #include <string_view>
 
 #include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
 #include "engine/check.h"
 #include "nlohmann/json.hpp"
 
@@ -61,6 +64,15 @@ std::string FingerprintOf(const engine::architectures::BertConfig& config,
 std::string FingerprintOf(const TokenizedTexts& texts) {
   Sha256 hash;
   for (const auto& text : texts) hash.AddWhole(std::as_bytes(std::span(text)));
+  return hash.Finish();
+}
+
+absl::StatusOr<std::string> Sha256OfFile(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  const std::string bytes{std::istreambuf_iterator<char>(file), {}};
+  if (!file) return absl::NotFoundError(absl::StrCat("cannot read '", path, "'"));
+  Sha256 hash;
+  hash.Add(std::as_bytes(std::span(bytes)));
   return hash.Finish();
 }
 

@@ -1,8 +1,9 @@
-// Tells models and texts apart by what they hold.
+// Tells models, texts and files apart by what they hold.
 #pragma once
 
 #include <string>
 
+#include "absl/status/statusor.h"
 #include "engine/architectures/bert_config.h"
 #include "engine/weights/checkpoint.h"
 #include "server/commands/text_sample.h"
@@ -14,5 +15,8 @@ namespace reprise::server::commands {
 std::string FingerprintOf(const engine::architectures::BertConfig& config,
                           const engine::weights::Checkpoint& checkpoint);
 std::string FingerprintOf(const TokenizedTexts& texts);
+
+// SHA-256 of a file's bytes in hex digits, as sha256sum prints it. NotFound when it cannot be read.
+absl::StatusOr<std::string> Sha256OfFile(const std::string& path);
 
 }  // namespace reprise::server::commands

@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <vector>
 
-#include "engine/analysis/analyze.h"
 #include "engine/analysis/sensitivity.h"
 #include "engine/architectures/bert_parameters.h"
 #include "engine/check.h"
@@ -14,28 +13,6 @@
 #include "server/commands/run_announcement.h"
 
 namespace reprise::server::commands {
-namespace {
-
-using engine::analysis::AnalysisOptions;
-
-// Runs `analyze(texts, options)` after saying what it will take.
-template <typename Analyze>
-auto RunAnnounced(const LoadedCheckpoint& model, const TokenizedTexts& texts, int threads,
-                  const Analyze& analyze) -> decltype(analyze(texts, AnalysisOptions())) {
-  if (texts.empty()) return absl::InvalidArgumentError("there is no text to analyse");
-  const std::int64_t before = std::max(PeakResidentBytes(), model.weights.packed_bytes);
-  REPRISE_ASSIGN_OR_RETURN(const double seconds, EstimateSeconds(texts, [&](const auto& text) {
-                             return analyze(TokenizedTexts{text}, AnalysisOptions()).status();
-                           }));
-  Announce(texts, threads, seconds,
-           before + engine::analysis::TextWorkers::BytesFor(model.config, texts, threads));
-  ProgressBar progress("analysing");
-  return analyze(
-      texts, AnalysisOptions{threads, [&](int done, int total) { progress.Show(done, total); }});
-}
-
-}  // namespace
-
 absl::StatusOr<LoadedCheckpoint> LoadCheckpoint(const std::string& directory) {
   namespace architectures = engine::architectures;
   LoadedCheckpoint loaded;
@@ -52,21 +29,23 @@ absl::StatusOr<LoadedCheckpoint> LoadCheckpoint(const std::string& directory) {
   return loaded;
 }
 
-absl::StatusOr<engine::analysis::SimilarityTable> MeasureSimilarity(const LoadedCheckpoint& model,
-                                                                    const TokenizedTexts& texts,
-                                                                    int threads) {
-  return RunAnnounced(model, texts, threads, [&](const auto& some, const auto& options) {
-    return engine::analysis::AnalyzeSimilarity(model.config, model.weights, some, options);
-  });
-}
-
 absl::StatusOr<engine::analysis::HeadStatistics> MeasureHeads(const LoadedCheckpoint& model,
                                                               const TokenizedTexts& texts,
                                                               int threads) {
-  return RunAnnounced(model, texts, threads, [&](const auto& some, const auto& options) {
+  if (texts.empty()) return absl::InvalidArgumentError("there is no text to analyse");
+  const auto measure = [&](const TokenizedTexts& some,
+                           const engine::analysis::AnalysisOptions& options) {
     return engine::analysis::MeasureHeadStatistics(model.config, model.weights, model.outputs, some,
                                                    options);
-  });
+  };
+  const std::int64_t before = std::max(PeakResidentBytes(), model.weights.packed_bytes);
+  REPRISE_ASSIGN_OR_RETURN(const double seconds, EstimateSeconds(texts, [&](const auto& text) {
+                             return measure({text}, {}).status();
+                           }));
+  Announce(texts, threads, seconds,
+           before + engine::analysis::TextWorkers::BytesFor(model.config, texts, threads));
+  ProgressBar progress("analysing");
+  return measure(texts, {threads, [&](int done, int total) { progress.Show(done, total); }});
 }
 
 absl::StatusOr<std::vector<double>> MeasureHeadSensitivity(

@@ -7,7 +7,6 @@
 #include "absl/status/statusor.h"
 #include "engine/analysis/head_statistics.h"
 #include "engine/analysis/output_errors.h"
-#include "engine/analysis/similarity_table.h"
 #include "engine/architectures/bert_config.h"
 #include "engine/architectures/bert_weights.h"
 #include "server/commands/text_sample.h"
@@ -22,13 +21,9 @@ struct LoadedCheckpoint {
 };
 absl::StatusOr<LoadedCheckpoint> LoadCheckpoint(const std::string& directory);
 
-// Prints what it will take first, from how long some of the texts take, and shows its progress. The
-// errors of AnalyzeSimilarity.
-absl::StatusOr<engine::analysis::SimilarityTable> MeasureSimilarity(const LoadedCheckpoint& model,
-                                                                    const TokenizedTexts& texts,
-                                                                    int threads);
-
-// Likewise what all pairs of heads have to do with each other. Points into `model`.
+// What all pairs of heads have to do with each other. Prints what it will take first, from how long
+// some of the texts take, and shows its progress. Points into `model`. The errors of
+// MeasureHeadStatistics.
 absl::StatusOr<engine::analysis::HeadStatistics> MeasureHeads(const LoadedCheckpoint& model,
                                                               const TokenizedTexts& texts,
                                                               int threads);

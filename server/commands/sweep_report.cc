@@ -1,22 +1,18 @@
 #include "server/commands/sweep_report.h"
 
 #include <algorithm>
-#include <array>
-#include <cstdio>
 #include <functional>
 
 #include "absl/strings/str_cat.h"
+#include "engine/analysis/svg.h"
 #include "server/commands/quantity_text.h"
 #include "server/commands/text_table.h"
 
 namespace reprise::server::commands {
 namespace {
 
-std::string Fixed(double value, int digits) {
-  std::array<char, 32> text{};
-  std::snprintf(text.data(), text.size(), "%.*f", digits, value);
-  return text.data();
-}
+using engine::analysis::Escaped;
+using engine::analysis::Fixed;
 
 double ReusedShare(const SweepPoint& point) {
   return static_cast<double>(point.reused_heads) / point.heads;
@@ -54,20 +50,6 @@ std::vector<std::vector<std::string>> TableRows(const SweepReport& report) {
   return rows;
 }
 
-std::string Escaped(const std::string& text) {
-  std::string escaped;
-  for (const char c : text) {
-    if (c == '&') {
-      escaped += "&amp;";
-    } else if (c == '<') {
-      escaped += "&lt;";
-    } else {
-      escaped += c;
-    }
-  }
-  return escaped;
-}
-
 struct Curve {
   std::string name;
   std::string color;
@@ -87,7 +69,10 @@ class Chart {
         absl::StrCat("<svg id=\"", id, "\" width=\"640\" height=\"330\" role=\"img\">\n");
     DrawGrid(&svg);
     int legend = kTop + 4;
-    for (const Curve& curve : curves) DrawCurve(curve, &(legend += 18), &svg);
+    for (const Curve& curve : curves) {
+      legend += 18;
+      DrawCurve(curve, legend, &svg);
+    }
     return svg + "</svg>\n";
   }
 
@@ -111,7 +96,7 @@ class Chart {
                     "\" text-anchor=\"middle\">heads that reuse scores</text>\n");
   }
 
-  void DrawCurve(const Curve& curve, const int* legend, std::string* svg) const {
+  void DrawCurve(const Curve& curve, int legend, std::string* svg) const {
     std::string line, dots;
     for (const SweepPoint& point : report_.points) {
       const double x = X(ReusedShare(point)), y = Y(curve.value(point));
@@ -122,7 +107,7 @@ class Chart {
     }
     absl::StrAppend(svg, "<polyline points=\"", line, "\" fill=\"none\" stroke=\"", curve.color,
                     "\" stroke-width=\"2\"/>", dots, "<text x=\"", kLeft + kWidth + 12, "\" y=\"",
-                    *legend, "\" fill=\"", curve.color, "\">", Escaped(curve.name), "</text>\n");
+                    legend, "\" fill=\"", curve.color, "\">", Escaped(curve.name), "</text>\n");
   }
 
   const SweepReport& report_;
