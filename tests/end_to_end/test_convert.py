@@ -57,11 +57,11 @@ def test_a_budget_is_met_and_the_result_is_described(run_reprise, minilm, tmp_pa
 
 
 def test_the_refit_answers_more_like_the_original(run_reprise, minilm, tmp_path):
-    texts, held_out = long_texts(tmp_path, 150), many_texts(tmp_path, 60, "held_out.txt", skip=1)
+    texts, held_out = long_texts(tmp_path, 300), many_texts(tmp_path, 60, "held_out.txt", skip=1)
 
     def quality(refit):
         output = tmp_path / refit
-        flags = ["--held-out", held_out, "--budget", 0.4, "--refit", refit, "--force"]
+        flags = ["--held-out", held_out, "--budget", 0.4, "--by", "output-error", "--refit", refit, "--force"]
         result = convert(run_reprise, minilm, texts, output, *flags)
         assert result.returncode == 0, result.stderr
         assert list(description_of(output)["quality"]) == ["held_out.txt"]
