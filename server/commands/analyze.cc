@@ -257,10 +257,9 @@ int RunAnalyze(const AnalyzeOptions& options) {
     state = std::make_unique<StateFile>(options.state_file, options.save_every_secs);
   }
   const absl::Status status = Analyze(options, state.get());
-  if (status.ok()) return kExitOk;
-  std::fprintf(stderr, "analyze: %s\n", std::string(status.message()).c_str());
-  if (state != nullptr && state->signal() != 0) return 128 + state->signal();  // as a shell has it
-  return status.code() == absl::StatusCode::kInvalidArgument ? kExitUsage : kExitFailed;
+  const ExitStatus exit_status = Report("analyze", status);
+  const bool interrupted = !status.ok() && state != nullptr && state->signal() != 0;
+  return interrupted ? 128 + state->signal() : int{exit_status};  // as a shell has it
 }
 
 void AddReportFlags(CLI::App& command, AnalyzeOptions* options) {

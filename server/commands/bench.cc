@@ -167,13 +167,6 @@ absl::Status Measure(const BenchOptions& options) {
                    measured);
 }
 
-ExitStatus RunBench(const BenchOptions& options) {
-  const absl::Status status = Measure(options);
-  if (status.ok()) return kExitOk;
-  std::fprintf(stderr, "bench: %s\n", std::string(status.message()).c_str());
-  return status.code() == absl::StatusCode::kInvalidArgument ? kExitUsage : kExitFailed;
-}
-
 void AddModelFlags(CLI::App& command, BenchModelOptions* options) {
   command.option_defaults()->group("What to run");
   CLI::Option* model =
@@ -315,7 +308,7 @@ void AddBenchCommand(CLI::App& app, int* exit_status) {
     if (options->models.checkpoint.empty() && options->models.config_file.empty()) {
       throw CLI::RequiredError("--model, or --config with --random-weights");
     }
-    *exit_status = RunBench(*options);
+    *exit_status = Report("bench", Measure(*options));
   });
 }
 

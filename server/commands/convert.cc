@@ -151,9 +151,7 @@ ExitStatus RunConvert(const ConvertOptions& options) {
   const absl::Status status = !options.sweep.empty()          ? SweepBudgets(options)
                               : !options.sample.files.empty() ? ConvertByTexts(options)
                                                               : ConvertByPlan(options);
-  if (status.ok()) return kExitOk;
-  std::fprintf(stderr, "convert: %s\n", std::string(status.message()).c_str());
-  return status.code() == absl::StatusCode::kInvalidArgument ? kExitUsage : kExitFailed;
+  return Report("convert", status);
 }
 
 struct WhatReuses {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -95,14 +96,10 @@ TEST(ConvertTest, TheResultIsTheOriginalSeenThroughThePlan) {
   }
 }
 
-TEST(ConvertTest, ValuesAreScaledByHeadAndNothingElse) {
-  const TemporaryDirectory directory;
-  WriteOrdinary(directory);
-  ConversionOptions options = Options(directory, *ReusePlan::Proposed(3, 4, 2, 2));
-  options.value_scales.assign(12, 1);
-  options.value_scales[4 + 1] = 0.5;  // layer 1, head 1
-  options.value_scales[8 + 3] = -2;   // layer 2, head 3
-  ASSERT_OK(ConvertStructurally(options));
+// The tensors that were written are those of the input seen through the plan, each after `change`.
+void ExpectWritten(
+    const TemporaryDirectory& directory,
+    const std::function<void(const std::string& name, std::vector<float>* values)>& change) {
   const auto config = architectures::ReadBertConfig(directory / "out");
   ASSERT_OK(config);
   const auto checkpoint = Checkpoint::Open(directory / "out");
@@ -111,18 +108,30 @@ TEST(ConvertTest, ValuesAreScaledByHeadAndNothingElse) {
   const weights::PlannedSource planned(original, PlannedRowBlocks(*config));
   for (const weights::TensorSpec& tensor : BertParameters(*config, {.pooler = true})) {
     std::vector<float> expected = *planned.Read(tensor.name, tensor.shape);
+    change(tensor.name, &expected);
+    EXPECT_EQ(*(*checkpoint)->Read(tensor.name, tensor.shape), expected) << tensor.name;
+  }
+}
+
+TEST(ConvertTest, ValuesAreScaledByHeadAndNothingElse) {
+  const TemporaryDirectory directory;
+  WriteOrdinary(directory);
+  ConversionOptions options = Options(directory, *ReusePlan::Proposed(3, 4, 2, 2));
+  options.value_scales.assign(12, 1);
+  options.value_scales[4 + 1] = 0.5;  // layer 1, head 1
+  options.value_scales[8 + 3] = -2;   // layer 2, head 3
+  ASSERT_OK(ConvertStructurally(options));
+  ExpectWritten(directory, [&](const std::string& name, std::vector<float>* values) {
     for (int layer = 0; layer < 3; ++layer) {
-      if (tensor.name !=
-          architectures::tensor_names::Weight(architectures::tensor_names::Value(layer))) {
+      if (name != architectures::tensor_names::Weight(architectures::tensor_names::Value(layer))) {
         continue;
       }
       // Two rows of eight numbers for each head.
-      for (std::size_t i = 0; i < expected.size(); ++i) {
-        expected[i] *= static_cast<float>(options.value_scales[4 * layer + i / 16]);
+      for (std::size_t i = 0; i < values->size(); ++i) {
+        (*values)[i] *= static_cast<float>(options.value_scales[4 * layer + i / 16]);
       }
     }
-    EXPECT_EQ(*(*checkpoint)->Read(tensor.name, tensor.shape), expected) << tensor.name;
-  }
+  });
 }
 
 TEST(ConvertTest, ReplacedTensorsAreWrittenAndNothingElseChanges) {
@@ -134,17 +143,9 @@ TEST(ConvertTest, ReplacedTensorsAreWrittenAndNothingElseChanges) {
   ConversionOptions options = Options(directory, *ReusePlan::Proposed(3, 4, 2, 2));
   options.replaced[name] = values;
   ASSERT_OK(ConvertStructurally(options));
-  const auto config = architectures::ReadBertConfig(directory / "out");
-  ASSERT_OK(config);
-  const auto checkpoint = Checkpoint::Open(directory / "out");
-  ASSERT_OK(checkpoint);
-  const weights::RandomSource original = RandomWeights(Small());
-  const weights::PlannedSource planned(original, PlannedRowBlocks(*config));
-  for (const weights::TensorSpec& tensor : BertParameters(*config, {.pooler = true})) {
-    EXPECT_EQ(*(*checkpoint)->Read(tensor.name, tensor.shape),
-              tensor.name == name ? values : *planned.Read(tensor.name, tensor.shape))
-        << tensor.name;
-  }
+  ExpectWritten(directory, [&](const std::string& tensor, std::vector<float>* written) {
+    if (tensor == name) *written = values;
+  });
 }
 
 TEST(ConvertTest, WhatIsRefusedBeforeItHasItsNameLeavesNothing) {
