@@ -142,7 +142,8 @@ def test_a_full_queue_is_429_with_a_hint(start_server, full_repository):
     checkpoint = full_repository / "minilm" / "1"
     flags = ("--model-name", "minilm", "--max-queue-requests", 1, "--threads", 1)
     server = start_server(checkpoint, *flags).await_ready()
-    big = {"name": "input_ids", "datatype": "INT64", "shape": [8, 512], "data": [7] * 4096}
+    # Under a second of work on a slow processor, for the hint, and on a fast one long enough to be found busy.
+    big = {"name": "input_ids", "datatype": "INT64", "shape": [3, 512], "data": [7] * 1536}
     with concurrent.futures.ThreadPoolExecutor(8) as threads:
         answers = list(threads.map(lambda _: infer(server, "minilm", big), range(8)))
     refused = [headers for status, headers, _ in answers if status == 429]
