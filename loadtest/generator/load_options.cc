@@ -1,7 +1,5 @@
 #include "loadtest/generator/load_options.h"
 
-#include <algorithm>
-
 #include "absl/strings/str_cat.h"
 #include "engine/check.h"
 #include "engine/range_check.h"
@@ -14,11 +12,17 @@ absl::Status Validate(const LoadOptions& options) {
   if (options.model.empty()) {
     return absl::InvalidArgumentError("model is empty; expected the name of a served model");
   }
-  if (options.seq_lens.empty()) {
-    return absl::InvalidArgumentError("seq_lens is empty; expected at least one length");
+  if (options.lengths.empty()) {
+    return absl::InvalidArgumentError("lengths is empty; expected at least one length");
   }
-  for (const int length : options.seq_lens) {
-    REPRISE_RETURN_IF_ERROR(CheckRange("seq_len", length, 1, 65536));
+  for (const server::simulation::LengthRange& range : options.lengths) {
+    REPRISE_RETURN_IF_ERROR(CheckRange("length", range.low, 1, 65536));
+    REPRISE_RETURN_IF_ERROR(CheckRange("length", range.high, range.low, 65536));
+  }
+  for (const char c : options.client_key) {
+    if ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_') continue;
+    return absl::InvalidArgumentError(absl::StrCat(
+        "client_key is '", options.client_key, "'; expected a metadata key of a-z, 0-9, - and _"));
   }
   REPRISE_RETURN_IF_ERROR(CheckRange("vocab_size", options.vocab_size, 1, 1 << 24));
   if (!(options.rate >= 0 && options.rate <= 1e6)) {
@@ -30,6 +34,7 @@ absl::Status Validate(const LoadOptions& options) {
   REPRISE_RETURN_IF_ERROR(CheckRange("warm_up (ms)", options.warm_up.count(), 0, kMany));
   REPRISE_RETURN_IF_ERROR(CheckRange("duration (ms)", options.duration.count(), 1, kMany));
   REPRISE_RETURN_IF_ERROR(CheckRange("max_calls", options.max_calls, 0, std::int64_t{1} << 40));
+  REPRISE_RETURN_IF_ERROR(CheckRange("drain (ms)", options.drain.count(), 1, kMany));
   return CheckRange("deadline (ms)", options.deadline.count(), 0, kMany);
 }
 

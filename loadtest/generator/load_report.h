@@ -5,45 +5,54 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
-#include "grpcpp/grpcpp.h"
+#include "loadtest/generator/latency_histogram.h"
+#include "loadtest/generator/load_run.h"
 #include "nlohmann/json.hpp"
 
 namespace reprise::loadtest {
 
-// How one counted call ended.
-struct CallOutcome {
-  ::grpc::StatusCode code = ::grpc::StatusCode::OK;
-  // From the moment the call was due to its end: a caller that is late adds its lateness.
-  std::chrono::nanoseconds latency{0};
-  bool refused_by_server = false;  // an error with the server's own details, not the client's clock
+// A call sent later than this after it was due is a late one, and a run with more than this share
+// of late ones measured its own generator.
+constexpr std::chrono::milliseconds kLate{1};
+constexpr double kMostLate = 0.01;
+
+// Calls that were due in one stretch of the run.
+struct LoadInterval {
+  double start_s = 0;  // since counting began
+  double seconds = 0;
+  std::int64_t due = 0;
+  std::int64_t ok = 0;
+  LatencyHistogram ok_latency{};
 };
 
-// Nearest-rank percentile of unsorted values; 0 for none. 0 < percent <= 100.
-std::chrono::nanoseconds Percentile(std::vector<std::chrono::nanoseconds> values, double percent);
+struct LoadReport {
+  double seconds = 0;  // in which the calls were due
+  std::int64_t calls = 0;
+  std::map<std::string, std::int64_t> by_code;  // gRPC's names
+  LatencyHistogram ok, refused, lateness;
+  std::int64_t late = 0;  // sent more than kLate after they were due
+  std::int64_t not_sent = 0;
+  std::vector<LoadInterval> intervals;  // at least one, a second each or longer
 
-class LoadReport {
- public:
-  // `span` is the time over which the outcomes' calls were sent.
-  LoadReport(const std::vector<CallOutcome>& outcomes, std::chrono::nanoseconds span);
+  double offered_per_second() const;
+  double ok_per_second() const;
+  double ok_share() const;  // of all that were due; 0 of none
+  double late_share() const;
+  // False: the generator could not keep to its plan, so the latencies are not the server's alone.
+  bool valid() const { return late_share() <= kMostLate && not_sent == 0; }
 
-  nlohmann::json ToJson() const;
+  nlohmann::ordered_json ToJson() const;
   std::string ToText() const;
-
- private:
-  struct Latencies {
-    std::int64_t calls = 0;
-    double p50_ms = 0, p90_ms = 0, p99_ms = 0, max_ms = 0;
-  };
-  static Latencies Summarize(const std::vector<std::chrono::nanoseconds>& values);
-  static nlohmann::json ToJson(const Latencies& latencies);
-
-  double seconds_ = 0;
-  std::int64_t calls_ = 0;
-  std::map<std::string, std::int64_t> by_code_;
-  Latencies ok_;
-  Latencies refused_;
 };
+
+LoadReport MakeReport(const LoadOutcome& outcome);
+
+// gRPC's name of a status code, as "RESOURCE_EXHAUSTED"; "CODE_99" for one it does not have.
+std::string CodeName(::grpc::StatusCode code);
+
+double Milliseconds(std::chrono::nanoseconds time);
 
 }  // namespace reprise::loadtest

@@ -21,8 +21,8 @@
 #include "server/config/option_parsers.h"
 #include "server/simulation/arrival_trace.h"
 #include "server/simulation/batch_cost.h"
-#include "server/simulation/poisson_trace.h"
 #include "server/simulation/simulator.h"
+#include "server/simulation/synthetic_trace.h"
 
 namespace reprise::server::commands {
 namespace {
@@ -35,7 +35,7 @@ constexpr std::int64_t kDefaultBatchTokens = 4096;  // as the server's for model
 
 struct SimulateOptions {
   std::string trace_file;
-  simulation::PoissonOptions poisson{.rate = 0, .seconds = 10, .lengths = {{16, 128, 1}}};
+  simulation::SyntheticTraceOptions synthetic{.rate = 0, .seconds = 10, .lengths = {{16, 128, 1}}};
   std::int64_t timeout_ms = 0;
   std::string save_trace;
 
@@ -73,9 +73,9 @@ absl::Status InFile(const std::string& path, const absl::Status& status) {
 
 absl::StatusOr<ArrivalTrace> Traffic(const SimulateOptions& options) {
   if (options.trace_file.empty()) {
-    simulation::PoissonOptions poisson = options.poisson;
-    poisson.timeout = std::chrono::milliseconds(options.timeout_ms);
-    return simulation::MakePoissonTrace(poisson);
+    simulation::SyntheticTraceOptions synthetic = options.synthetic;
+    synthetic.timeout = std::chrono::milliseconds(options.timeout_ms);
+    return simulation::MakeSyntheticTrace(synthetic);
   }
   REPRISE_ASSIGN_OR_RETURN(const std::string text, ReadFile(options.trace_file));
   absl::StatusOr<ArrivalTrace> trace = simulation::ParseTrace(text);
@@ -151,26 +151,26 @@ void AddTrafficFlags(CLI::App& command, SimulateOptions* options) {
                       "\"priority\", \"client\" and \"timeout_ms\" may follow")
           ->type_name("FILE");
   command
-      .add_option("--poisson", options->poisson.rate,
+      .add_option("--poisson", options->synthetic.rate,
                   "Requests per second that come independently of each other, instead of a trace")
       ->type_name("RATE")
       ->check(CLI::PositiveNumber)
       ->excludes(trace);
-  command.add_option("--seconds", options->poisson.seconds, "How long they come")
+  command.add_option("--seconds", options->synthetic.seconds, "How long they come")
       ->capture_default_str()
       ->check(CLI::PositiveNumber);
   config::AddParsedOption(
-      command, "--lengths", &options->poisson.lengths,
+      command, "--lengths", &options->synthetic.lengths,
       [](const std::string& text) { return simulation::ParseLengths(text); }, "RANGES", "16-128",
       "Their tokens: a number, a range, or several with commas and weights like 16-64x9,512");
-  command.add_option("--clients", options->poisson.clients, "Clients that they come from")
+  command.add_option("--clients", options->synthetic.clients, "Clients that they come from")
       ->capture_default_str()
       ->check(CLI::Range(1, 1'000'000));
   command
       .add_option("--timeout-ms", options->timeout_ms, "Their deadline after they came; 0: none")
       ->capture_default_str()
       ->check(CLI::Range(std::int64_t{0}, std::int64_t{3'600'000}));
-  command.add_option("--seed", options->poisson.seed, "Of their times and lengths")
+  command.add_option("--seed", options->synthetic.seed, "Of their times and lengths")
       ->capture_default_str();
   command
       .add_option("--save-trace", options->save_trace, "Write the traffic to this file as a trace")
@@ -238,7 +238,7 @@ void AddSimulateCommand(CLI::App& app, int* exit_status) {
       ->check(CLI::Range(1, 256));
   config::AddBatchingFlags(*command, &options->batching);
   command->callback([options, exit_status] {
-    if (options->trace_file.empty() && options->poisson.rate == 0) {
+    if (options->trace_file.empty() && options->synthetic.rate == 0) {
       throw CLI::RequiredError("--trace or --poisson");
     }
     const BatchCost& cost = options->cost;

@@ -6,7 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "server/simulation/poisson_trace.h"
+#include "server/simulation/synthetic_trace.h"
 
 namespace reprise::server::simulation {
 namespace {
@@ -123,11 +123,11 @@ TEST(Simulator, WaitsForCompanyAsLongAsItIsTold) {
 }
 
 TEST(Simulator, IsTheSameEachTime) {
-  const ArrivalTrace trace = *MakePoissonTrace({.rate = 60,
-                                                .seconds = 20,
-                                                .lengths = {{5, 30, 1}},
-                                                .clients = 3,
-                                                .timeout = milliseconds(150)});
+  const ArrivalTrace trace = *MakeSyntheticTrace({.rate = 60,
+                                                  .seconds = 20,
+                                                  .lengths = {{5, 30, 1}},
+                                                  .clients = 3,
+                                                  .timeout = milliseconds(150)});
   SimulationOptions options = Options();
   options.jitter = 0.2;
   EXPECT_EQ(Fates(Simulate(trace, options)), Fates(Simulate(trace, options)));
@@ -147,7 +147,7 @@ TEST(Simulator, GoodputHoldsAtOverload) {
   SimulationOptions options = Options();
   options.jitter = 0.1;
   const auto traffic = [](double rate) {
-    return *MakePoissonTrace(
+    return *MakeSyntheticTrace(
         {.rate = rate, .seconds = 60, .lengths = {{5, 15, 1}}, .timeout = milliseconds(100)});
   };
   // 10 tokens, so 10 ms, each: 100 a second is all there is.
@@ -160,7 +160,7 @@ TEST(Simulator, GoodputHoldsAtOverload) {
 
 TEST(Simulator, TellsHowFarItIs) {
   const ArrivalTrace trace =
-      *MakePoissonTrace({.rate = 1000, .seconds = 5, .lengths = {{1, 1, 1}}});
+      *MakeSyntheticTrace({.rate = 1000, .seconds = 5, .lengths = {{1, 1, 1}}});
   std::vector<std::size_t> told;
   Simulate(trace, Options(), [&told](std::size_t arrived) { told.push_back(arrived); });
   EXPECT_TRUE(std::is_sorted(told.begin(), told.end()));

@@ -1,4 +1,4 @@
-#include "server/simulation/poisson_trace.h"
+#include "server/simulation/synthetic_trace.h"
 
 #include <algorithm>
 #include <cmath>
@@ -61,6 +61,51 @@ absl::StatusOr<LengthRange> ParseRange(absl::string_view part) {
       "with a weight 16-64x9"));
 }
 
+absl::Status CheckOptions(const SyntheticTraceOptions& options) {
+  if (!(options.rate > 0) || !(options.seconds > 0) || !(options.rate * options.seconds <= 1e7)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("rate ", options.rate, " per second over ", options.seconds,
+                     " s; expected both above 0, and at most 10000000 requests in all"));
+  }
+  if (options.clients < 1) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("clients is ", options.clients, "; expected at least 1"));
+  }
+  if (options.burst_on.count() < 1 || options.burst_off.count() < 0) {
+    return absl::InvalidArgumentError(absl::StrCat("bursts of ", options.burst_on.count(),
+                                                   " ns with pauses of ", options.burst_off.count(),
+                                                   " ns; expected bursts above 0, pauses from 0"));
+  }
+  REPRISE_CHECK(!options.lengths.empty());
+  return absl::OkStatus();
+}
+
+// When requests come, one after the other, in seconds. In bursts they come on a clock that stands
+// still between them, and runs faster by so much that the mean rate is kept.
+class Clock {
+ public:
+  explicit Clock(const SyntheticTraceOptions& options)
+      : pattern_(options.pattern),
+        on_(1e-9 * static_cast<double>(options.burst_on.count())),
+        off_(1e-9 * static_cast<double>(options.burst_off.count())),
+        gap_(pattern_ == ArrivalPattern::kBurst ? on_ / (on_ + off_) / options.rate
+                                                : 1 / options.rate) {}
+
+  double Next(Draws* draws) {
+    ++drawn_;
+    if (pattern_ == ArrivalPattern::kConstant) return static_cast<double>(drawn_) * gap_;
+    seconds_ -= std::log(draws->Uniform()) * gap_;
+    if (pattern_ == ArrivalPattern::kPoisson) return seconds_;
+    return seconds_ + std::floor(seconds_ / on_) * off_;
+  }
+
+ private:
+  const ArrivalPattern pattern_;
+  const double on_, off_, gap_;
+  std::int64_t drawn_ = 0;
+  double seconds_ = 0;
+};
+
 }  // namespace
 
 absl::StatusOr<std::vector<LengthRange>> ParseLengths(std::string_view text) {
@@ -73,22 +118,21 @@ absl::StatusOr<std::vector<LengthRange>> ParseLengths(std::string_view text) {
   return lengths;
 }
 
-absl::StatusOr<ArrivalTrace> MakePoissonTrace(const PoissonOptions& options) {
-  if (!(options.rate > 0) || !(options.seconds > 0) || !(options.rate * options.seconds <= 1e7)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("rate ", options.rate, " per second over ", options.seconds,
-                     " s; expected both above 0, and at most 10000000 requests in all"));
-  }
-  if (options.clients < 1) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("clients is ", options.clients, "; expected at least 1"));
-  }
-  REPRISE_CHECK(!options.lengths.empty());
+absl::StatusOr<ArrivalPattern> ParseArrivalPattern(std::string_view name) {
+  if (name == "poisson") return ArrivalPattern::kPoisson;
+  if (name == "constant") return ArrivalPattern::kConstant;
+  if (name == "burst") return ArrivalPattern::kBurst;
+  return absl::InvalidArgumentError(
+      absl::StrCat("'", std::string(name), "'; expected poisson, constant or burst"));
+}
+
+absl::StatusOr<ArrivalTrace> MakeSyntheticTrace(const SyntheticTraceOptions& options) {
+  REPRISE_RETURN_IF_ERROR(CheckOptions(options));
   Draws draws(options.seed);
+  Clock clock(options);
   ArrivalTrace trace;
-  double seconds = 0;
   while (true) {
-    seconds -= std::log(draws.Uniform()) / options.rate;
+    const double seconds = clock.Next(&draws);
     if (seconds > options.seconds) break;
     Arrival arrival;
     arrival.at = std::chrono::nanoseconds(static_cast<std::int64_t>(seconds * 1e9));
