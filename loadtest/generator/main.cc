@@ -169,8 +169,13 @@ absl::StatusOr<LoadReport> RunOnce(const LoadOptions& load, const std::string& w
   return MakeReport(outcome);
 }
 
+struct Measured {
+  LoadReport report;
+  double capacity = 0;  // calls per second; 0: not looked for
+};
+
 // Probes print a line each; the report returned is the one of the highest rate that was borne.
-absl::StatusOr<LoadReport> Search(const Settings& settings) {
+absl::StatusOr<Measured> Search(const Settings& settings) {
   LoadOptions closed = settings.load;
   closed.rate = 0;
   closed.concurrency = kCallersOfTheGuess;
@@ -181,7 +186,7 @@ absl::StatusOr<LoadReport> Search(const Settings& settings) {
   }
   std::printf("%d callers in a closed loop: %.1f OK per second\n", kCallersOfTheGuess,
               guess.ok_per_second());
-  LoadReport best;
+  Measured best;
   const auto bears = [&](double rate) -> absl::StatusOr<bool> {
     LoadOptions probe = settings.load;
     probe.rate = rate;
@@ -194,22 +199,30 @@ absl::StatusOr<LoadReport> Search(const Settings& settings) {
                 report.valid() ? "" : " (INVALID: sent late)");
     std::fflush(stdout);
     // A late generator made the latencies longer, not shorter: a rate that was borne, was.
-    if (borne) best = std::move(report);
+    if (borne) best.report = std::move(report);
     return borne;
   };
-  REPRISE_ASSIGN_OR_RETURN(const double capacity,
+  REPRISE_ASSIGN_OR_RETURN(best.capacity,
                            FindCapacity(0.8 * guess.ok_per_second(), settings.precision, bears));
-  std::printf("capacity: %.1f calls per second\n", capacity);
+  std::printf("capacity: %.1f calls per second\n", best.capacity);
   return best;
+}
+
+absl::StatusOr<Measured> Measure(const Settings& settings) {
+  if (settings.search) return Search(settings);
+  Measured measured;
+  REPRISE_ASSIGN_OR_RETURN(measured.report, RunOnce(settings.load, "load"));
+  return measured;
 }
 
 absl::StatusOr<Verdict> Run(Settings* settings) {
   REPRISE_RETURN_IF_ERROR(ReadFiles(settings));
-  REPRISE_ASSIGN_OR_RETURN(const LoadReport report,
-                           settings->search ? Search(*settings) : RunOnce(settings->load, "load"));
+  REPRISE_ASSIGN_OR_RETURN(const Measured measured, Measure(*settings));
+  const LoadReport& report = measured.report;
   std::fputs(report.ToText().c_str(), stdout);
   nlohmann::ordered_json json = report.ToJson();
   json["command"] = settings->command;
+  if (settings->search) json["capacity_per_second"] = measured.capacity;
   REPRISE_RETURN_IF_ERROR(WriteFile(settings->json_file, json.dump(2) + "\n"));
   REPRISE_RETURN_IF_ERROR(WriteFile(settings->html_file, LoadPage(report, settings->command)));
   std::string why;

@@ -6,6 +6,8 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "engine/analysis/svg.h"
 
 namespace reprise::loadtest {
@@ -123,6 +125,13 @@ OfInterval LatencyAt(double percent) {
   };
 }
 
+// Escaped() takes the ends of lines for control characters.
+std::string EscapedLines(const std::string& text) {
+  std::vector<std::string> lines = absl::StrSplit(text, '\n');
+  for (std::string& line : lines) line = Escaped(line);
+  return absl::StrJoin(lines, "\n");
+}
+
 }  // namespace
 
 std::string LoadPage(const LoadReport& report, const std::string& command) {
@@ -130,9 +139,10 @@ std::string LoadPage(const LoadReport& report, const std::string& command) {
       "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>Load test</title>\n"
       "<style>body{font:15px sans-serif;max-width:60em;margin:2em auto;padding:0 1em}"
       "svg{display:block;margin:1em 0}svg text{font-size:12px}.grid{stroke:#ddd}"
-      "pre{background:#f4f4f4;padding:1em;overflow:auto}</style></head>\n<body>\n<h1>Load "
+      "pre{background:#f4f4f4;padding:1em;overflow:auto}#command{white-space:pre-wrap}</style></"
+      "head>\n<body>\n<h1>Load "
       "test</h1>\n<pre id=\"command\">",
-      Escaped(command), "</pre>\n<pre id=\"figures\">", Escaped(report.ToText()), "</pre>\n",
+      Escaped(command), "</pre>\n<pre id=\"figures\">", EscapedLines(report.ToText()), "</pre>\n",
       PercentileChart(report),
       OverTime("latency", "Latency over time, ms", report,
                {{"p50", kGreen, LatencyAt(50)},

@@ -37,34 +37,41 @@ class Graph:
         return output
 
 
-def build(bert, case):
-    """input_ids [batch, length] (and mask [batch, length], int32) -> hidden [batch, length, hidden]."""
-    graph = Graph()
-    batch, length = case.input_ids.shape
-    eps = bert.layer_norm_eps
+def add_norm(graph, bert, x, skip, bias, parts):
+    """The layer norm of x + skip + bias."""
+    inputs = [x, skip, graph.weight(parts.weight), graph.weight(parts.bias), bias]
+    return graph.add("SkipLayerNormalization", inputs, FUSED, epsilon=bert.layer_norm_eps)
 
-    def norm(x, skip, bias, parts):
-        inputs = [x, skip, graph.weight(parts.weight), graph.weight(parts.bias), bias]
-        return graph.add("SkipLayerNormalization", inputs, FUSED, epsilon=eps)
+
+def add_layers(graph, bert, x, mask):
+    """The encoder's layers on x [batch, length, hidden]; `mask` names an int32 input [batch, length], None: no padding."""
 
     def product(x, linear):
         return graph.add("MatMul", [x, graph.weight(linear.weight.T)])
 
-    words = graph.add("Gather", [graph.weight(bert.word_embeddings), "input_ids"])
-    places = np.broadcast_to(bert.place_embeddings(length), (batch, length, bert.word_embeddings.shape[1]))
-    zero = graph.weight(np.zeros(bert.word_embeddings.shape[1], np.float32))
-    x = norm(words, graph.weight(places), zero, bert.embedding_norm)
     for layer in bert.layers:
         parts = (layer.query, layer.key, layer.value)
         weight = graph.weight(np.concatenate([part.weight.T for part in parts], axis=1))
         bias = graph.weight(np.concatenate([part.bias for part in parts]))
-        inputs = [x, weight, bias, *(["mask"] if case.ragged else [])]
+        inputs = [x, weight, bias, *([mask] if mask else [])]
         context = graph.add("Attention", inputs, FUSED, num_heads=bert.num_heads)
         attended = product(context, layer.attention_output)
-        x = norm(attended, x, graph.weight(layer.attention_output.bias), layer.attention_norm)
+        x = add_norm(graph, bert, attended, x, graph.weight(layer.attention_output.bias), layer.attention_norm)
         inner = product(x, layer.intermediate)
         activated = graph.add("BiasGelu", [inner, graph.weight(layer.intermediate.bias)], FUSED)
-        x = norm(product(activated, layer.output), x, graph.weight(layer.output.bias), layer.output_norm)
+        x = add_norm(graph, bert, product(activated, layer.output), x, graph.weight(layer.output.bias), layer.output_norm)
+    return x
+
+
+def build(bert, case):
+    """input_ids [batch, length] (and mask [batch, length], int32) -> hidden [batch, length, hidden]."""
+    graph = Graph()
+    batch, length = case.input_ids.shape
+    words = graph.add("Gather", [graph.weight(bert.word_embeddings), "input_ids"])
+    places = np.broadcast_to(bert.place_embeddings(length), (batch, length, bert.word_embeddings.shape[1]))
+    zero = graph.weight(np.zeros(bert.word_embeddings.shape[1], np.float32))
+    x = add_norm(graph, bert, words, graph.weight(places), zero, bert.embedding_norm)
+    x = add_layers(graph, bert, x, mask="mask" if case.ragged else None)
     inputs = [helper.make_tensor_value_info("input_ids", TensorProto.INT64, [batch, length])]
     if case.ragged:
         inputs.append(helper.make_tensor_value_info("mask", TensorProto.INT32, [batch, length]))

@@ -34,13 +34,16 @@ class EncoderGraph:
         input_ids = ops.parameter([self._batch, self._length], np.int64, name="input_ids")
         words = ops.gather(weights(bert.word_embeddings), input_ids, indices(0))
         x = ops.add(words, weights(bert.place_embeddings(self._length)))
-        x = self._layer_norm(x, bert.embedding_norm)
-        for layer in bert.layers:
+        x = self._layers(self._layer_norm(x, bert.embedding_norm))
+        return ov.Model([x], [input_ids], "bert")
+
+    def _layers(self, x):
+        for layer in self._bert.layers:
             attended = linear(self._attention(x, layer), layer.attention_output)
             x = self._layer_norm(ops.add(x, attended), layer.attention_norm)
             activated = ops.gelu(linear(x, layer.intermediate), "erf")
             x = self._layer_norm(ops.add(x, linear(activated, layer.output)), layer.output_norm)
-        return ov.Model([x], [input_ids], "bert")
+        return x
 
     def _layer_norm(self, x, norm):
         normalised = ops.mvn(x, indices([-1]), True, self._bert.layer_norm_eps, "inside_sqrt")
@@ -54,7 +57,10 @@ class EncoderGraph:
             context = ops.scaled_dot_product_attention(query, key, value)
         else:
             context = ops.scaled_dot_product_attention(query, key, value, self._mask)
-        context = ops.transpose(context, indices([0, 2, 1, 3]))
+        return self._join_heads(ops.transpose(context, indices([0, 2, 1, 3])))
+
+    def _join_heads(self, context):
+        """[batch, length, num_heads, head_dim] -> [batch, length, hidden]"""
         return ops.reshape(context, indices([self._batch, self._length, -1]), False)
 
     def _split_heads(self, x):

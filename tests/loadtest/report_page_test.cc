@@ -16,7 +16,7 @@ TEST(LoadPage, HasTheChartsTheFiguresAndTheCommand) {
     EXPECT_THAT(page, HasSubstr(id));
   }
   EXPECT_THAT(page, HasSubstr("reprise_load --model &lt;m&gt;"));
-  EXPECT_THAT(page, HasSubstr("4 calls in 2.0 s"));
+  EXPECT_THAT(page, HasSubstr("1.0 OK per second\n  DEADLINE_EXCEEDED"));
   EXPECT_THAT(page, Not(HasSubstr("nan")));
 }
 

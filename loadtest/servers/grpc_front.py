@@ -1,0 +1,120 @@
+"""A thin server of the Open Inference Protocol around an engine that has none of its own: one text per call, batched."""
+
+import asyncio
+import concurrent.futures
+import signal
+import struct
+
+import grpc
+from tritonclient.grpc import service_pb2, service_pb2_grpc
+
+
+class BadRequest(Exception):
+    """Says what is wrong with a request."""
+
+
+def text_of(request):
+    """The one text of a ModelInferRequest."""
+    if len(request.inputs) != 1 or request.inputs[0].name != "text" or request.inputs[0].datatype != "BYTES":
+        raise BadRequest("expected one input, `text` of BYTES")
+    if list(request.inputs[0].shape) not in ([1], [1, 1]):
+        raise BadRequest(f"`text` has the shape {list(request.inputs[0].shape)}, expected [1]")
+    if request.raw_input_contents:
+        raw = request.raw_input_contents[0]
+        if len(raw) < 4 or struct.unpack_from("<I", raw)[0] != len(raw) - 4:
+            raise BadRequest("`text` is not four bytes of length and so many bytes of text")
+        data = raw[4:]
+    elif len(request.inputs[0].contents.bytes_contents) == 1:
+        data = request.inputs[0].contents.bytes_contents[0]
+    else:
+        raise BadRequest("`text` has no contents")
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise BadRequest(f"`text` is not UTF-8: {error}") from None
+
+
+def answer(request, embedding):
+    """The ModelInferResponse with one embedding."""
+    response = service_pb2.ModelInferResponse(model_name=request.model_name, id=request.id)
+    response.outputs.add(name="sentence_embedding", datatype="FP32", shape=[1, len(embedding)])
+    response.raw_output_contents.append(embedding.astype("<f4").tobytes())
+    return response
+
+
+class Batcher:
+    """Collects texts while the engine is busy, and up to `max_delay_s` longer; runs them in one thread."""
+
+    def __init__(self, embed, max_batch_size, max_delay_s):
+        self._embed = embed
+        self._max_batch_size = max_batch_size
+        self._max_delay_s = max_delay_s
+        self._waiting = asyncio.Queue()
+        self._thread = concurrent.futures.ThreadPoolExecutor(1)
+
+    async def embed(self, text):
+        result = asyncio.get_running_loop().create_future()
+        self._waiting.put_nowait((text, result))
+        return await result
+
+    async def run(self):
+        while True:
+            batch = await self._next_batch()
+            texts = [text for text, _ in batch]
+            try:
+                embeddings = await asyncio.get_running_loop().run_in_executor(self._thread, self._embed, texts)
+            except Exception as error:  # the callers are told; the next batch may fare better
+                for _, result in batch:
+                    if not result.cancelled():
+                        result.set_exception(RuntimeError(str(error)))
+                continue
+            for (_, result), embedding in zip(batch, embeddings):
+                if not result.cancelled():
+                    result.set_result(embedding)
+
+    async def _next_batch(self):
+        batch = [await self._waiting.get()]
+        until = asyncio.get_running_loop().time() + self._max_delay_s
+        while len(batch) < self._max_batch_size:
+            left = until - asyncio.get_running_loop().time()
+            if not self._waiting.empty():
+                batch.append(self._waiting.get_nowait())
+            elif left > 0:
+                try:
+                    batch.append(await asyncio.wait_for(self._waiting.get(), left))
+                except asyncio.TimeoutError:
+                    break
+            else:
+                break
+        return batch
+
+
+class Service(service_pb2_grpc.GRPCInferenceServiceServicer):
+    def __init__(self, batcher):
+        self._batcher = batcher
+
+    async def ModelInfer(self, request, context):
+        try:
+            text = text_of(request)
+        except BadRequest as error:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+        try:
+            return answer(request, await self._batcher.embed(text))
+        except RuntimeError as error:
+            await context.abort(grpc.StatusCode.INTERNAL, str(error))
+
+
+async def serve(embed, port, max_batch_size, max_delay_s):
+    """Serves until SIGTERM. `embed(texts)` gives one row for each text."""
+    batcher = Batcher(embed, max_batch_size, max_delay_s)
+    server = grpc.aio.server()
+    service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(Service(batcher), server)
+    bound = server.add_insecure_port(f"127.0.0.1:{port}")
+    await server.start()
+    running = asyncio.create_task(batcher.run())
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    print(f"listening 127.0.0.1:{bound}", flush=True)
+    await stop.wait()
+    await server.stop(grace=10)
+    running.cancel()
