@@ -1,52 +1,85 @@
-"""The calls that ghz sends: ModelInferRequest messages, each with its length before it."""
+"""The messages that a run sends in turn: a file of ModelInfer requests, each behind its length as a varint.
 
-import argparse
+ghz drops a message that is cut short without a word, and takes a file that it cannot split for one message; so what
+was written is read back and compared.
+"""
+
 import random
+import struct
 
-import numpy as np
-from google.protobuf.internal.decoder import _DecodeVarint32
-from google.protobuf.internal.encoder import _VarintBytes
+from google.protobuf.message import DecodeError
 from tritonclient.grpc import service_pb2
 
-SEED = 1
+from problems import CouldNotRun
 
 
-def lengths(text):
-    values = [int(part) for part in text.split(",") if part.isdigit()]
-    if len(values) != len(text.split(",")) or min(values, default=0) < 1:
-        raise argparse.ArgumentTypeError(f"'{text}'; expected numbers of tokens, like 16,128")
-    return values
+def ids_requests(model, lengths, count, seed, ids_below, outputs):
+    """`count` requests of one row of random ids; lengths in turn."""
+    draw = random.Random(seed)
+    rows = ([draw.randrange(1, ids_below) for _ in range(lengths[index % len(lengths)])] for index in range(count))
+    return [
+        _request(model, outputs, "input_ids", "INT64", [1, len(row)], struct.pack(f"<{len(row)}q", *row))
+        for row in rows
+    ]
 
 
-def requests(model, output, tokens, vocab_size):
-    """One request of random ids for each length; ghz sends them in turn."""
-    rng = random.Random(SEED)
-    made = []
-    for count in tokens:
-        request = service_pb2.ModelInferRequest(model_name=model)
-        request.inputs.add(name="input_ids", datatype="INT64", shape=[1, count])
-        ids = [rng.randrange(vocab_size) for _ in range(count)]
-        request.raw_input_contents.append(np.array(ids, "<i8").tobytes())
+def text_requests(model, texts, outputs):
+    """One request for each text."""
+    encoded = (text.encode() for text in texts)
+    return [_request(model, outputs, "text", "BYTES", [1], struct.pack("<I", len(each)) + each) for each in encoded]
+
+
+def _request(model, outputs, name, datatype, shape, content):
+    request = service_pb2.ModelInferRequest(model_name=model)
+    request.inputs.add(name=name, datatype=datatype, shape=shape)
+    request.raw_input_contents.append(content)
+    for output in outputs:
         request.outputs.add(name=output)
-        made.append(request)
-    return made
+    return request
 
 
-def write(path, messages):
-    """Writes and reads back: ghz drops a message that is cut off without a word."""
-    texts = [message.SerializeToString() for message in messages]
-    path.write_bytes(b"".join(_VarintBytes(len(text)) + text for text in texts))
-    if read(path.read_bytes()) != messages:
-        raise AssertionError(f"{path} does not have the {len(messages)} calls that were written; is the disk full?")
+def write(path, requests):
+    """Writes them, and checks that they are all there."""
+    messages = [request.SerializeToString() for request in requests]
+    path.write_bytes(b"".join(_varint(len(message)) + message for message in messages))
+    check(path, requests)
 
 
-def read(data):
-    """The messages in a file. ValueError if the last one is cut off."""
-    messages, at = [], 0
-    while at < len(data):
-        size, at = _DecodeVarint32(data, at)
-        if at + size > len(data):
-            raise ValueError(f"call {len(messages) + 1} has {len(data) - at} of its {size} bytes")
-        messages.append(service_pb2.ModelInferRequest.FromString(data[at : at + size]))
-        at += size
-    return messages
+def check(path, requests):
+    """Reads the file as ghz does; CouldNotRun if it holds anything but these requests."""
+    found = read(path)
+    if found != requests:
+        raise CouldNotRun(f"{path} holds {len(found)} messages, not the {len(requests)} written: is the disk full?")
+
+
+def read(path):
+    """The requests in a file; CouldNotRun for one that ghz would cut or misread."""
+    content, offset, requests = path.read_bytes(), 0, []
+    while offset < len(content):
+        begin, size = _read_varint(path, content, offset)
+        offset = begin + size
+        if offset > len(content):
+            raise CouldNotRun(f"{path}: message {len(requests) + 1} is cut short; ghz would drop it: write it again")
+        try:
+            requests.append(service_pb2.ModelInferRequest.FromString(content[begin:offset]))
+        except DecodeError as error:
+            raise CouldNotRun(f"{path}: message {len(requests) + 1} is no ModelInfer request: {error}") from error
+    return requests
+
+
+def _varint(number):
+    encoded = bytearray()
+    while number > 0x7F:
+        encoded.append(number & 0x7F | 0x80)
+        number >>= 7
+    return bytes(encoded + bytes([number]))
+
+
+def _read_varint(path, content, offset):
+    """The offset behind it, and its value."""
+    value = 0
+    for position in range(offset, min(offset + 10, len(content))):
+        value |= (content[position] & 0x7F) << 7 * (position - offset)
+        if content[position] < 0x80:
+            return position + 1, value
+    raise CouldNotRun(f"{path}: the length at byte {offset} is cut short, and ghz would drop it: write it again")
