@@ -1,4 +1,7 @@
-"""A thin server of the Open Inference Protocol around an engine that has none of its own: one text per call, batched."""
+"""A thin server of the Open Inference Protocol around engines that have none of their own: one text per call.
+
+`Batcher` is for an engine that knows only batches; one that makes batches itself is asked for each text by itself.
+"""
 
 import asyncio
 import concurrent.futures
@@ -43,7 +46,10 @@ def answer(request, embedding):
 
 
 class Batcher:
-    """Collects texts while the engine is busy, and up to `max_delay_s` longer; runs them in one thread."""
+    """Collects texts while the engine is busy, and up to `max_delay_s` longer; runs them in one thread.
+
+    `embed(texts)` gives one row for each text. An async context manager, within which `embed(text)` is answered.
+    """
 
     def __init__(self, embed, max_batch_size, max_delay_s):
         self._embed = embed
@@ -52,12 +58,19 @@ class Batcher:
         self._waiting = asyncio.Queue()
         self._thread = concurrent.futures.ThreadPoolExecutor(1)
 
+    async def __aenter__(self):
+        self._running = asyncio.create_task(self._run())
+        return self
+
+    async def __aexit__(self, *unused):
+        self._running.cancel()
+
     async def embed(self, text):
         result = asyncio.get_running_loop().create_future()
         self._waiting.put_nowait((text, result))
         return await result
 
-    async def run(self):
+    async def _run(self):
         while True:
             batch = await self._next_batch()
             texts = [text for text, _ in batch]
@@ -90,8 +103,10 @@ class Batcher:
 
 
 class Service(service_pb2_grpc.GRPCInferenceServiceServicer):
-    def __init__(self, batcher):
-        self._batcher = batcher
+    """ModelInfer, whatever the model is called; `await embed(text)` gives a row."""
+
+    def __init__(self, embed):
+        self._embed = embed
 
     async def ModelInfer(self, request, context):
         try:
@@ -99,22 +114,25 @@ class Service(service_pb2_grpc.GRPCInferenceServiceServicer):
         except BadRequest as error:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
         try:
-            return answer(request, await self._batcher.embed(text))
-        except RuntimeError as error:
+            return answer(request, await self._embed(text))
+        except Exception as error:  # whatever the engine finds wrong; the next call may fare better
             await context.abort(grpc.StatusCode.INTERNAL, str(error))
 
 
-async def serve(embed, port, max_batch_size, max_delay_s):
-    """Serves until SIGTERM. `embed(texts)` gives one row for each text."""
-    batcher = Batcher(embed, max_batch_size, max_delay_s)
+async def start(embed, port):
+    """The running server and its port."""
     server = grpc.aio.server()
-    service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(Service(batcher), server)
+    service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(Service(embed), server)
     bound = server.add_insecure_port(f"127.0.0.1:{port}")
     await server.start()
-    running = asyncio.create_task(batcher.run())
+    return server, bound
+
+
+async def serve(embed, port):
+    """Serves until SIGTERM, then answers what it has been asked."""
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    server, bound = await start(embed, port)
     print(f"listening 127.0.0.1:{bound}", flush=True)
     await stop.wait()
     await server.stop(grace=10)
-    running.cancel()

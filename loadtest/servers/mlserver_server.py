@@ -60,7 +60,7 @@ async def run(arguments):
 def main():
     parser = options.parser("mlserver", __doc__)
     parser.add_argument("--workers", type=int, default=0, help="processes that run the model; 0: the server's own")
-    asyncio.run(run(parser.parse_args()))
+    asyncio.run(run(options.parse(parser)))
 
 
 if __name__ == "__main__":

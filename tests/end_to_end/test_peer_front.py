@@ -1,18 +1,24 @@
 """The thin server around other engines (loadtest/servers): its protocol, its batches, its errors."""
 
+import argparse
 import asyncio
+import os
 import pathlib
 import struct
+import subprocess
 import sys
 import threading
 
+import grpc
 import numpy as np
 import pytest
-from tritonclient.grpc import service_pb2
+from tritonclient.grpc import service_pb2, service_pb2_grpc
 
-sys.path.append(str(pathlib.Path(__file__).resolve().parents[2] / "loadtest" / "servers"))
+SERVERS = pathlib.Path(__file__).resolve().parents[2] / "loadtest" / "servers"
+sys.path.append(str(SERVERS))
 
 import grpc_front  # noqa: E402
+import options  # noqa: E402
 
 
 def request_for(data, shape=(1,), name="text", length=None):
@@ -53,12 +59,8 @@ def test_an_answer_is_a_row_of_fp32():
 
 def embed_all(embed, texts, max_batch_size):
     async def ask():
-        batcher = grpc_front.Batcher(embed, max_batch_size, 0)
-        running = asyncio.create_task(batcher.run())
-        try:
+        async with grpc_front.Batcher(embed, max_batch_size, 0) as batcher:
             return await asyncio.gather(*map(batcher.embed, texts), return_exceptions=True)
-        finally:
-            running.cancel()
 
     return asyncio.run(ask())
 
@@ -85,3 +87,61 @@ def test_a_batch_that_fails_does_not_end_the_server():
     answers = embed_all(embed, ["a", "bad", "b"], max_batch_size=1)
     assert answers[0] == answers[2] == 1
     assert isinstance(answers[1], RuntimeError)
+
+
+def infer_all(embed, requests, max_batch_size=8):
+    """What a client gets over a connection for requests that are sent at once: replies, or errors."""
+
+    async def ask():
+        async with grpc_front.Batcher(embed, max_batch_size, 0) as batcher:
+            server, port = await grpc_front.start(batcher.embed, 0)
+            async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+                infer = service_pb2_grpc.GRPCInferenceServiceStub(channel).ModelInfer
+                replies = await asyncio.gather(*map(infer, requests), return_exceptions=True)
+            await server.stop(None)
+            return replies
+
+    return asyncio.run(ask())
+
+
+def row_of_length(texts):
+    return [np.array([len(text)], np.float32) for text in texts]
+
+
+def test_each_caller_gets_the_answer_to_its_own_text():
+    replies = infer_all(row_of_length, [request_for(b"x" * n) for n in range(40)])
+    assert [np.frombuffer(reply.raw_output_contents[0], "<f4")[0] for reply in replies] == list(range(40))
+
+
+def test_a_bad_request_is_an_invalid_argument_and_the_others_are_answered():
+    requests = [request_for(b"a"), request_for(b"\xff"), request_for(b"bc"), request_for(b"a", shape=(2,))]
+    good, not_utf8, also_good, two = infer_all(row_of_length, requests)
+    assert not_utf8.code() == two.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert "not UTF-8" in not_utf8.details()
+    assert np.frombuffer(good.raw_output_contents[0], "<f4") == 1
+    assert np.frombuffer(also_good.raw_output_contents[0], "<f4") == 2
+
+
+def test_an_engine_that_fails_is_an_internal_error():
+    def embed(texts):
+        raise ValueError("out of order")
+
+    (error,) = infer_all(embed, [request_for(b"a")])
+    assert error.code() == grpc.StatusCode.INTERNAL
+    assert "out of order" in error.details()
+
+
+def test_a_server_says_where_it_listens_and_ends_on_sigterm():
+    program = "import asyncio, grpc_front; asyncio.run(grpc_front.serve(None, 0))"
+    with subprocess.Popen([sys.executable, "-c", program], cwd=SERVERS, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout.readline().startswith("listening 127.0.0.1:")
+        server.terminate()
+        assert server.wait(30) == 0
+
+
+def test_a_list_of_cores_is_read():
+    core = min(os.sched_getaffinity(0))
+    assert options.cores(f"{core}") == options.cores(f"{core}-{core},{core}") == {core}
+    for wrong in ("", "a", "3-", "2-1", "100000"):
+        with pytest.raises(argparse.ArgumentTypeError):
+            options.cores(wrong)
