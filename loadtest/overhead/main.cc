@@ -20,7 +20,7 @@
 #include "absl/strings/str_cat.h"
 #include "engine/check.h"
 #include "inference/grpc_service.pb.h"
-#include "loadtest/generator/load_report.h"
+#include "loadtest/generator/latency_histogram.h"
 #include "loadtest/overhead/echo_server.h"
 #include "loadtest/overhead/noop_server.h"
 #include "loadtest/overhead/round_trips.h"
@@ -104,7 +104,9 @@ absl::StatusOr<Ports> StartServers(pid_t* child) {
 }
 
 double Microseconds(const Times& times, double percent) {
-  return std::chrono::duration<double, std::micro>(Percentile(times, percent)).count();
+  LatencyHistogram histogram;
+  for (const std::chrono::nanoseconds time : times) histogram.Record(time);
+  return std::chrono::duration<double, std::micro>(histogram.Percentile(percent)).count();
 }
 
 absl::Status Measure(const Options& options, const Ports& ports) {

@@ -17,9 +17,9 @@ import asyncio, sys
 import numpy as np
 sys.path.append({folder!r})
 from grpc_front import serve
-def embed(texts):
-    return [np.full(3, len(text), np.float32) for text in texts]
-asyncio.run(serve(embed, 0, 8, 0.0))
+async def embed(text):
+    return np.full(3, len(text), np.float32)
+asyncio.run(serve(embed, 0))
 """
 
 
