@@ -120,7 +120,8 @@ void AddVerdictFlags(CLI::App& app, Settings* settings) {
                "Find the highest --arrival rate at which the p99 is within --slo-p99-ms and 99 % "
                "of the calls are answered OK; each probe takes --duration-ms. The report is that "
                "of the highest rate that was borne")
-      ->needs(slo);
+      ->needs(slo)
+      ->excludes(app.get_option("--trace"));
   app.add_option("--precision", settings->precision, "Of the search: 0.03 is 3 %")
       ->capture_default_str()
       ->check(CLI::Range(0.001, 1.0));
