@@ -131,7 +131,7 @@ def test_the_search_ends_at_a_rate_that_was_borne(load, tiny_server):
         (["--trace", "/nonexistent"], 2, "cannot read '/nonexistent'"),
         (["--texts", "/dev/null"], 2, "has no text"),
         (["--search"], 2, "--slo-p99-ms"),
-        (["--search", "--slo-p99-ms", "9", "--trace", "x"], 2, "--search excludes --trace"),
+        (["--search", "--slo-p99-ms", "9", "--trace", "x"], 2, "--trace excludes --search"),
         (["--connections", "0"], 2, "connections is 0"),
         (["--json", "/nonexistent/x.json", "--max-calls", "1", "--warm-up-ms", "0"], 1, "is the folder there?"),
     ],
