@@ -12,6 +12,10 @@ import grpc
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 
+WINDOW = 8  # batches of waiting texts among which those of like length are looked for
+MAX_PADDED = 1.25  # times the batch's real length that its padded one may be
+
+
 class BadRequest(Exception):
     """Says what is wrong with a request."""
 
@@ -45,6 +49,18 @@ def answer(request, embedding):
     return response
 
 
+def alike(waiting, max_batch_size):
+    """Of texts (oldest first) the positions of the oldest and of those nearest to its length: a batch with little padding."""
+    by_length = sorted(range(1, len(waiting)), key=lambda at: abs(len(waiting[at]) - len(waiting[0])))
+    batch, longest, total = [0], len(waiting[0]), len(waiting[0])
+    for at in by_length:
+        longest, total = max(longest, len(waiting[at])), total + len(waiting[at])
+        if len(batch) == max_batch_size or longest * (len(batch) + 1) > MAX_PADDED * total:
+            break
+        batch.append(at)
+    return sorted(batch)
+
+
 class Batcher:
     """Collects texts while the engine is busy, and up to `max_delay_s` longer; runs them in one thread.
 
@@ -55,7 +71,8 @@ class Batcher:
         self._embed = embed
         self._max_batch_size = max_batch_size
         self._max_delay_s = max_delay_s
-        self._waiting = asyncio.Queue()
+        self._waiting = []  # (text, future of its row), oldest first
+        self._more = asyncio.Event()
         self._thread = concurrent.futures.ThreadPoolExecutor(1)
 
     async def __aenter__(self):
@@ -67,7 +84,8 @@ class Batcher:
 
     async def embed(self, text):
         result = asyncio.get_running_loop().create_future()
-        self._waiting.put_nowait((text, result))
+        self._waiting.append((text, result))
+        self._more.set()
         return await result
 
     async def _run(self):
@@ -86,20 +104,24 @@ class Batcher:
                     result.set_result(embedding)
 
     async def _next_batch(self):
-        batch = [await self._waiting.get()]
-        until = asyncio.get_running_loop().time() + self._max_delay_s
-        while len(batch) < self._max_batch_size:
-            left = until - asyncio.get_running_loop().time()
-            if not self._waiting.empty():
-                batch.append(self._waiting.get_nowait())
-            elif left > 0:
-                try:
-                    batch.append(await asyncio.wait_for(self._waiting.get(), left))
-                except asyncio.TimeoutError:
-                    break
-            else:
-                break
+        await self._wait_for_more(None, 1)
+        if self._max_delay_s > 0:
+            await self._wait_for_more(self._max_delay_s, self._max_batch_size)
+        window = self._waiting[: self._max_batch_size * WINDOW]
+        batch = [window[at] for at in alike([text for text, _ in window], self._max_batch_size)]
+        for entry in batch:
+            self._waiting.remove(entry)
         return batch
+
+    async def _wait_for_more(self, seconds, count):
+        """Until `count` texts wait or the time is over; None: as long as it takes."""
+        try:
+            async with asyncio.timeout(seconds):
+                while len(self._waiting) < count:
+                    self._more.clear()
+                    await self._more.wait()
+        except TimeoutError:
+            pass
 
 
 class Service(service_pb2_grpc.GRPCInferenceServiceServicer):

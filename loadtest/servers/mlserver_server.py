@@ -53,8 +53,9 @@ async def run(arguments):
     )
     server = MLServer(settings)
     ready = asyncio.create_task(say_when_ready(grpc_port))
-    await server.start([model])
-    await ready
+    await server.start([model])  # until it is told to stop, or has failed
+    if not ready.done():
+        sys.exit("mlserver ended before it was ready; its log above says why")
 
 
 def main():

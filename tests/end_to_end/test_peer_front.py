@@ -57,6 +57,14 @@ def test_an_answer_is_a_row_of_fp32():
     assert response.id == "7"
 
 
+def test_a_batch_has_the_oldest_text_and_those_of_about_its_length():
+    waiting = ["x" * length for length in (10, 100, 11, 95, 9, 10)]
+    assert grpc_front.alike(waiting, 8) == [0, 2, 4, 5]
+    assert grpc_front.alike(waiting, 2) == [0, 5]
+    assert grpc_front.alike(waiting[1:], 8) == [0, 2]
+    assert grpc_front.alike(["", ""], 8) == [0, 1]
+
+
 def embed_all(embed, texts, max_batch_size):
     async def ask():
         async with grpc_front.Batcher(embed, max_batch_size, 0) as batcher:
