@@ -44,7 +44,7 @@ async def run(arguments):
     grpc_port = arguments.port or grpc_port
     settings = Settings(
         host="127.0.0.1", grpc_port=grpc_port, http_port=http_port, metrics_port=metrics_port,
-        parallel_workers=arguments.workers, debug=False, metrics_endpoint=None, gzip_enabled=False,
+        parallel_workers=0, debug=False, metrics_endpoint=None, gzip_enabled=False,
     )
     model = ModelSettings(
         name="model", implementation=SentenceEncoder, max_batch_size=arguments.max_batch_size,
@@ -60,7 +60,6 @@ async def run(arguments):
 
 def main():
     parser = options.parser("mlserver", __doc__)
-    parser.add_argument("--workers", type=int, default=0, help="processes that run the model; 0: the server's own")
     asyncio.run(run(options.parse(parser)))
 
 
