@@ -6,7 +6,7 @@ import statistics
 import tools
 
 OVERLOAD = 1.5
-# After an overload a server is well again when a second's p99 is within this many times that before it.
+# After an overload a server is well again when a second's p99 is within this many times the usual.
 WELL_AGAIN = 2
 RECOVERY_SHARE = 0.5
 

@@ -1,7 +1,6 @@
 // reprise_load: puts load on a server and says what became of it.
 #include <cstdio>
 #include <fstream>
-#include <iterator>
 #include <map>
 #include <string>
 #include <utility>
@@ -21,6 +20,7 @@
 #include "loadtest/generator/verdict.h"
 #include "server/commands/exit_status.h"
 #include "server/commands/progress_bar.h"
+#include "server/commands/whole_file.h"
 #include "server/config/option_parsers.h"
 
 namespace {
@@ -131,13 +131,6 @@ void AddVerdictFlags(CLI::App& app, Settings* settings) {
       ->type_name("FILE");
 }
 
-absl::StatusOr<std::string> ReadFile(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::string text{std::istreambuf_iterator<char>(file), {}};
-  if (file.is_open() && !file.bad()) return text;
-  return absl::InvalidArgumentError(absl::StrCat("cannot read '", path, "'"));
-}
-
 absl::Status WriteFile(const std::string& path, const std::string& text) {
   if (path.empty()) return absl::OkStatus();
   std::ofstream file(path, std::ios::binary);
@@ -148,13 +141,13 @@ absl::Status WriteFile(const std::string& path, const std::string& text) {
 
 absl::Status ReadFiles(Settings* settings) {
   if (!settings->trace_file.empty()) {
-    REPRISE_ASSIGN_OR_RETURN(settings->load.trace, ReadFile(settings->trace_file));
+    REPRISE_ASSIGN_OR_RETURN(settings->load.trace, ReadWholeFile(settings->trace_file));
     if (settings->load.trace.empty()) {
       return absl::InvalidArgumentError(absl::StrCat("'", settings->trace_file, "' is empty"));
     }
   }
   if (settings->texts_file.empty()) return absl::OkStatus();
-  REPRISE_ASSIGN_OR_RETURN(const std::string texts, ReadFile(settings->texts_file));
+  REPRISE_ASSIGN_OR_RETURN(const std::string texts, ReadWholeFile(settings->texts_file));
   settings->load.texts = absl::StrSplit(texts, '\n', absl::SkipWhitespace());
   if (!settings->load.texts.empty()) return absl::OkStatus();
   return absl::InvalidArgumentError(
@@ -258,5 +251,8 @@ int main(int argc, char** argv) {
   const absl::StatusOr<Verdict> verdict = Run(&settings);
   if (verdict.ok()) return static_cast<int>(*verdict);
   std::fprintf(stderr, "reprise_load: %s\n", std::string(verdict.status().message()).c_str());
-  return absl::IsInvalidArgument(verdict.status()) ? kExitUsage : kExitFailed;
+  // NotFound: a file that an option names.
+  const bool usage =
+      absl::IsInvalidArgument(verdict.status()) || absl::IsNotFound(verdict.status());
+  return usage ? kExitUsage : kExitFailed;
 }

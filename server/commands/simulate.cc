@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstdio>
 #include <fstream>
-#include <iterator>
 #include <memory>
 #include <string>
 #include <utility>
@@ -17,6 +16,7 @@
 #include "server/commands/exit_status.h"
 #include "server/commands/progress_bar.h"
 #include "server/commands/simulation_report.h"
+#include "server/commands/whole_file.h"
 #include "server/config/flags.h"
 #include "server/config/option_parsers.h"
 #include "server/simulation/arrival_trace.h"
@@ -51,15 +51,6 @@ struct SimulateOptions {
   std::string json_file;
 };
 
-absl::StatusOr<std::string> ReadFile(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::string text{std::istreambuf_iterator<char>(file), {}};
-  if (!file.is_open() || file.bad()) {
-    return absl::NotFoundError(absl::StrCat("cannot read '", path, "'"));
-  }
-  return text;
-}
-
 absl::Status WriteFile(const std::string& path, const std::string& text) {
   std::ofstream file(path, std::ios::binary);
   file << text;
@@ -77,14 +68,14 @@ absl::StatusOr<ArrivalTrace> Traffic(const SimulateOptions& options) {
     synthetic.timeout = std::chrono::milliseconds(options.timeout_ms);
     return simulation::MakeSyntheticTrace(synthetic);
   }
-  REPRISE_ASSIGN_OR_RETURN(const std::string text, ReadFile(options.trace_file));
+  REPRISE_ASSIGN_OR_RETURN(const std::string text, ReadWholeFile(options.trace_file));
   absl::StatusOr<ArrivalTrace> trace = simulation::ParseTrace(text);
   return trace.ok() ? std::move(trace) : InFile(options.trace_file, trace.status());
 }
 
 absl::StatusOr<BatchCost> Cost(const SimulateOptions& options) {
   if (options.bench_file.empty()) return options.cost;
-  REPRISE_ASSIGN_OR_RETURN(const std::string text, ReadFile(options.bench_file));
+  REPRISE_ASSIGN_OR_RETURN(const std::string text, ReadWholeFile(options.bench_file));
   const auto batches =
       simulation::ReadBenchReport(text, options.bench_plan, options.bench_precision);
   if (!batches.ok()) return InFile(options.bench_file, batches.status());

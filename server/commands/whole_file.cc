@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <system_error>
 
 #include "absl/strings/str_cat.h"
@@ -9,6 +10,15 @@
 namespace reprise::server::commands {
 
 namespace fs = std::filesystem;
+
+absl::StatusOr<std::string> ReadWholeFile(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::string text{std::istreambuf_iterator<char>(file), {}};
+  if (!file.is_open() || file.bad()) {
+    return absl::NotFoundError(absl::StrCat("cannot read '", path, "'"));
+  }
+  return text;
+}
 
 absl::Status WriteWholeFile(const std::string& path, std::string_view text) {
   std::error_code error;
